@@ -1,0 +1,8 @@
+// What the binding files share.
+#pragma once
+#include <nanobind/nanobind.h>
+
+void bind_core(nanobind::module_& m);        // bind/core.cpp: a libretro core, one instance
+void bind_preprocess(nanobind::module_& m);  // bind/preprocess.cpp: frames to observations
+void bind_pool(nanobind::module_& m);        // bind/pool.cpp: N cores on native threads
+void bind_channel(nanobind::module_& m);     // bind/channel.cpp: the shared-memory frame channel

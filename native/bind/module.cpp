@@ -1,0 +1,9 @@
+// The Python module frameperfect._native: one bind_* function per idea, each in its own file.
+#include "bind/bind.hpp"
+
+NB_MODULE(_native, m) {
+  bind_core(m);
+  bind_preprocess(m);
+  bind_pool(m);
+  bind_channel(m);
+}

@@ -1,0 +1,105 @@
+"""`demo`: the main job on a real game, end to end: train, compare, prove."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from frameperfect.cli.app import Interrupted, Refused, app, console, example, say, title
+
+if TYPE_CHECKING:
+    from frameperfect.cli.runs import RunConfig
+    from frameperfect.movie import Movie
+    from frameperfect.search import BruteResult
+
+GAME = "Airstriker-Genesis"
+# Sticky actions as Machado et al. (2018) recommend them: neither the agent nor the random player can live off
+# determinism, as The Brute does. An episode is cut after five minutes of the game, as in their protocol.
+ENV: dict[str, Any] = {"observation": "features", "frame_skip": 4, "sticky": 0.25, "max_steps": 4500}
+ENVS = 16
+LEARN: dict[str, Any] = {"learning_rate": 1e-3, "gamma": 0.98, "normalise_rewards": True}
+EVALUATION_SEED = 10_000
+BRUTE_SHARE = 0.2
+"""The part of the training time that The Brute searches for."""
+
+
+@app.command(epilog=example("demo", "demo --minutes 0.2 --episodes 4"))
+def demo(
+    minutes: Annotated[
+        float, typer.Option(min=0.01, help="Minutes of training; The Brute gets a fifth of it.")
+    ] = 5,
+    episodes: Annotated[int, typer.Option(min=2, help="Episodes that each player is evaluated on.")] = 40,
+    run: Annotated[str | None, typer.Option(help="The run's name: it lies in runs/NAME.")] = None,
+    seed: Annotated[int, typer.Option(help="Of training and search.")] = 0,
+) -> None:
+    """Train an agent on a real game, compare it with random play and The Brute, and prove its best run."""
+    from frameperfect.cli.evaluate import keep_best, score_player, show_gain, show_scores, write_scores
+    from frameperfect.cli.play import OpenLoop
+    from frameperfect.cli.runs import RUNS, RunConfig, run_folder
+    from frameperfect.cli.train import draw_curves, train_run
+    from frameperfect.learn import PpoConfig, interval, load_policy
+    from frameperfect.movie import save_movie
+    from frameperfect.view.progress import clock
+
+    folder = run_folder(run) if run else RUNS / f"demo-{time.strftime('%Y%m%d-%H%M%S')}"
+    if folder.exists():
+        raise Refused(f"{folder} exists already; name another --run")
+    learn = PpoConfig.for_observation("features", **LEARN, steps=None, minutes=minutes, seed=seed)
+    settings = RunConfig(GAME, ENV, ENVS, "ppo", dataclasses.asdict(learn))
+    title(f"{GAME}: PPO on features, {minutes:g} minutes, sticky actions {ENV['sticky']:g}")
+    result = train_run(settings, folder)
+    if result.stopped == "interrupt":
+        command = f"frameperfect train {GAME} --run {run or folder.name} --resume"
+        raise Interrupted(f"interrupted at {result.steps:,} steps; checkpoint kept; go on: {command}")
+
+    title("evaluation")
+    rest = (settings, episodes, ENVS, EVALUATION_SEED)
+    agent = score_player("agent", load_policy(folder, seed=seed), *rest)
+    random = score_player("random player", None, *rest)
+    search, movie = run_brute(settings, 60 * minutes * BRUTE_SHARE, seed)
+    blind = score_player("The Brute's plan", OpenLoop(search.actions), *rest)
+    row = ("The Brute itself, without sticky actions", "", "", "", f"{search.score:g}", str(search.episodes))
+    show_scores([agent, random, blind], [row])
+    show_gain(agent, random)
+    skip, searched = ENV["frame_skip"], 60 * minutes * BRUTE_SHARE
+    say(
+        f"The agent has seen {result.steps * skip:,} frames in {clock(result.seconds)}, "
+        f"The Brute {search.steps * skip:,} in {clock(searched)}. It searches a game without chance, "
+        f"which it needs: its best run scored {search.score:g} there, "
+        f"and {blind.returns.mean():.1f} on average where the agent plays."
+    )
+
+    title("proof")
+    levels = {
+        "random player": (float(random.returns.mean()), *interval(random.returns)),
+        "The Brute, without sticky actions": search.score,
+    }
+    draw_curves([folder], folder / "curve.png", f"{GAME}, PPO", levels)
+    write_scores(folder, [agent, random, blind], {}, brute={"score": search.score, "steps": search.steps})
+    save_movie(movie, folder / "brute.fpm")
+    keep_best(folder, agent, settings)
+    for path in sorted(folder.iterdir()):
+        print(f"  {path}{'/' if path.is_dir() else ''}")
+
+
+def run_brute(settings: RunConfig, seconds: float, seed: int) -> tuple[BruteResult, Movie]:
+    """Search the run's game without sticky actions; the result and its movie."""
+    from frameperfect.env import make_env
+    from frameperfect.search import brute
+    from frameperfect.view.progress import ProgressLine
+
+    env = make_env(settings.game, **{**settings.env, "sticky": 0.0})
+    begun = time.monotonic()
+    try:
+        with ProgressLine(console(), "The Brute") as line:
+
+            def show(steps: int, best: float) -> None:
+                line.update((time.monotonic() - begun) / seconds, f"{steps:,} steps  best {best:g}")
+
+            found = brute(env, seconds=seconds, seed=seed, progress=show)
+        return found, env.movie()
+    finally:
+        env.close()

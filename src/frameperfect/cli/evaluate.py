@@ -1,0 +1,208 @@
+"""`eval`: an agent beside a random player, with intervals; its best run as a movie that is verified."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from frameperfect.cli.app import Failed, app, console, example, say
+from frameperfect.errors import MovieError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from frameperfect.cli.runs import RunConfig
+    from frameperfect.movie import Movie
+
+
+@dataclass(frozen=True)
+class Score:
+    """How a player did: the returns of its episodes, and its best run."""
+
+    player: str
+    returns: NDArray[np.float64]
+    best: float
+    movie: Movie
+    frames: int
+    """Frames that the evaluation played."""
+
+
+@app.command(name="eval", epilog=example("eval runs/my-run --episodes 40 --sticky 0.25"))
+def evaluate_run(
+    run: Annotated[str, typer.Argument(help="A run's name or folder.")],
+    episodes: Annotated[int, typer.Option(min=2, help="Episodes of each player.")] = 20,
+    envs: Annotated[int, typer.Option(min=1, help="Environments stepped together.")] = 10,
+    sticky: Annotated[
+        float | None, typer.Option(min=0, max=0.99, help="Another chance of sticky actions than in training.")
+    ] = None,
+    deterministic: Annotated[
+        bool,
+        typer.Option(
+            "--deterministic", help="The likeliest action always, instead of drawing by the chances."
+        ),
+    ] = False,
+    seed: Annotated[
+        int, typer.Option(help="Of environments and players; not one that was trained on.")
+    ] = 10_000,
+    video: Annotated[bool, typer.Option(help="Write best.mp4.")] = True,
+) -> None:
+    """Evaluate an agent beside a random player; keep its best run as a movie, and verify it."""
+    from frameperfect.cli.runs import read_run, run_folder
+    from frameperfect.learn import load_policy
+
+    folder = run_folder(run)
+    settings = read_run(folder)
+    changes: dict[str, Any] = {} if sticky is None else {"sticky": sticky}
+    agent = score_player(
+        "agent", load_policy(folder, seed=seed), settings, episodes, envs, seed, changes, deterministic
+    )
+    floor = score_player("random player", None, settings, episodes, envs, seed, changes)
+    show_scores([agent, floor])
+    show_gain(agent, floor)
+    write_scores(folder, [agent, floor], changes)
+    keep_best(folder, agent, settings, video=video)
+
+
+def score_player(
+    name: str,
+    player: Any,
+    settings: RunConfig,
+    episodes: int,
+    envs: int,
+    seed: int,
+    changes: dict[str, Any] | None = None,
+    deterministic: bool = False,
+) -> Score:
+    """Play `episodes` in the run's environments with `changes` to their keywords; None plays at random."""
+    from frameperfect.cli.play import BestRun
+    from frameperfect.learn import RandomPolicy, evaluate
+    from frameperfect.view.progress import ProgressLine
+
+    best = BestRun(settings.make_envs(min(envs, episodes), **(changes or {}))())
+    player = player or RandomPolicy(best.single_action_space, seed)
+    frames, done = 0, 0
+    with ProgressLine(console(), name) as line:
+
+        def count(total: float, length: int, info: dict[str, Any]) -> None:
+            nonlocal frames, done
+            done += 1
+            frames += int(info.get("episode_frames", 0))
+            line.update(done / episodes, f"{done} of {episodes} episodes  best {best.score:g}")
+
+        returns = evaluate(player, lambda: best, episodes, seed, deterministic=deterministic, progress=count)
+    assert best.movie is not None
+    return Score(name, returns, best.score, best.movie, frames)
+
+
+def show_scores(scores: Sequence[Score], more: Sequence[tuple[str, ...]] = ()) -> None:
+    """A table of the players; `more` are further rows, already text."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from frameperfect.learn import interval
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("player")
+    for column in ("mean return", "95 % interval", "median", "best", "episodes"):
+        table.add_column(column, justify="right")
+    for score in scores:
+        low, high = interval(score.returns)
+        table.add_row(
+            score.player, f"{score.returns.mean():.1f}", f"{low:.1f} to {high:.1f}",
+            f"{sorted(score.returns)[len(score.returns) // 2]:g}", f"{score.best:g}", str(len(score.returns)),
+        )  # fmt: skip
+    for row in more:
+        table.add_row(*row)
+    console().print(table)
+
+
+def gain(agent: NDArray[np.float64], floor: NDArray[np.float64]) -> tuple[float, float, float]:
+    """The difference of the means, and its 95 % bootstrap interval (both samples drawn anew)."""
+    import numpy as np
+
+    random = np.random.default_rng(0)
+    means = [
+        values[random.integers(0, len(values), (10_000, len(values)))].mean(axis=1)
+        for values in (agent, floor)
+    ]
+    low, high = np.quantile(means[0] - means[1], (0.025, 0.975))
+    return float(agent.mean() - floor.mean()), float(low), float(high)
+
+
+def show_gain(agent: Score, floor: Score) -> None:
+    """Say by how much the agent beats random play, or that it does not."""
+    difference, low, high = gain(agent.returns, floor.returns)
+    mean = float(floor.returns.mean())
+    times = f", {agent.returns.mean() / mean:.1f} times its mean return" if mean > 0 else ""
+    if low > 0:
+        text = (
+            f"The agent beats random play by {difference:.1f} a game "
+            f"(95 % interval {low:.1f} to {high:.1f}){times}."
+        )
+    else:
+        text = (
+            f"The agent does not clearly beat random play: it scores {difference:+.1f} a game "
+            f"(95 % interval {low:.1f} to {high:.1f}); train it for longer."
+        )
+    say(text, "bold")
+
+
+def write_scores(folder: Path, scores: Sequence[Score], changes: dict[str, Any], **more: Any) -> None:
+    """Write `evaluation.json`: every return, means and intervals."""
+    from frameperfect.learn import interval
+    from frameperfect.view.atomic import replacing
+
+    facts = {
+        "players": {
+            score.player: {
+                "mean": float(score.returns.mean()), "interval": interval(score.returns), "best": score.best,
+                "frames": score.frames, "returns": score.returns.tolist(),
+            }
+            for score in scores
+        },
+        "environment": changes,
+        "agent_minus_random": gain(scores[0].returns, scores[1].returns),
+        **more,
+    }  # fmt: skip
+    with replacing(folder / "evaluation.json") as part:
+        part.write_text(json.dumps(facts, indent=2) + "\n")
+
+
+def keep_best(folder: Path, score: Score, settings: RunConfig, *, video: bool = True) -> None:
+    """Write the best run as a movie, replay it in a fresh process, and make bk2 and video of it.
+
+    Raises:
+        Failed: the movie did not replay.
+    """
+    from frameperfect.cli.play import open_for
+    from frameperfect.cli.watch import film
+    from frameperfect.game import from_power_on, verify
+    from frameperfect.movie import save_movie
+
+    path = folder / "best.fpm"
+    with open_for(score.movie, path, settings.game, None) as machine:
+        # The replay checks the memory that the agent's own machine ended with; a hash is kept of every frame.
+        hashes = [(frame, machine.hash()) for frame in score.movie.replay(machine)]
+        movie = replace(score.movie.with_checkpoints(machine), checkpoints=hashes)
+    save_movie(movie, path)
+    print(
+        f"The {score.player}'s best run: return {score.best:g}, {movie.frames} frames, {movie.seconds:.1f} s."
+    )
+    verdict = verify(path, game=settings.game)
+    print(verdict)
+    if not verdict:
+        raise Failed(f"{path} did not replay in a fresh process")
+    try:
+        save_movie(from_power_on(movie, settings.game), folder / "best.bk2")
+    except MovieError as unfit:
+        print(f"no best.bk2: {unfit}")
+    if video:
+        film(
+            movie, folder / "best.mp4", settings.game, f"{movie.game}  {score.player}  return {score.best:g}"
+        )

@@ -1,0 +1,167 @@
+"""Playing episodes and keeping the best as a movie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorWrapper
+from numpy.typing import NDArray
+
+from frameperfect.cli.runs import CONFIG, read_run, run_folder
+
+if TYPE_CHECKING:
+    from frameperfect.env import Env, VectorEnv
+    from frameperfect.machine import Machine
+    from frameperfect.movie import Movie
+
+
+class BestRun(VectorWrapper):
+    """Keeps the movie of the best episode that a vector of environments plays (with NEXT_STEP autoreset).
+
+    `frames` counts the frames of all of them.
+    """
+
+    movie: Movie | None = None
+    score = -np.inf
+
+    def __init__(self, envs: VectorEnv) -> None:
+        assert envs.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
+        super().__init__(envs)
+        self._envs = envs
+        self._totals = np.zeros(envs.num_envs)
+        self._ended = np.zeros(envs.num_envs, bool)
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """As the environments' own."""
+        result = self._envs.step(actions)
+        _, rewards, terminated, truncated, _ = result
+        self._totals[self._ended] = 0
+        self._totals += rewards
+        self._ended = terminated | truncated
+        for index in np.flatnonzero(self._ended):
+            if self._totals[index] > self.score:
+                self.score, self.movie = float(self._totals[index]), self._envs.movie(int(index))
+        return result
+
+
+class RandomPlayer:
+    """Draws actions evenly; acts on a batch of one, as an agent does."""
+
+    def __init__(self, space: gymnasium.Space[Any], seed: int) -> None:
+        self._space = space
+        space.seed(seed)
+
+    def act(self, obs: Any, state: Any = None, deterministic: bool = False) -> tuple[list[Any], None]:
+        """One action, whatever is seen."""
+        return [self._space.sample()], None
+
+
+class OpenLoop:
+    """Plays a list of actions over and over, blind; acts on batches, as an agent does."""
+
+    def __init__(self, actions: Sequence[int]) -> None:
+        self._actions = np.array(actions)
+
+    def act(self, obs: Any, state: Any = None, deterministic: bool = False) -> tuple[NDArray[Any], Any]:
+        """Each environment's next action; `state` counts its steps, and is 0 where an episode starts."""
+        step = np.zeros((len(obs), 1)) if state is None else state[0]
+        return self._actions[step[:, 0].astype(int) % len(self._actions)], (step + 1, step + 1)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Who plays what: the agent of a run, or, without one, a random player."""
+
+    game: str
+    env: dict[str, Any]
+    run: Path | None
+
+
+def subject(what: str, random: bool = False) -> Subject:
+    """The run, or the game, that a command line names."""
+    run = run_folder(what)
+    if (run / CONFIG).is_file():
+        config = read_run(run)
+        return Subject(config.game, dict(config.env), None if random else run)
+    return Subject(game_reference(what), {"frame_skip": 4}, None)
+
+
+def game_reference(what: str) -> str:
+    """What a game is known by from any folder: its name, or the whole path of what is no registered game.
+
+    Raises:
+        UnknownGame: there is no such game.
+    """
+    from frameperfect.game import load_game
+
+    name = load_game(what).name
+    return name if name == what or not Path(what).exists() else str(Path(what).resolve())
+
+
+def play_best(
+    who: Subject,
+    *,
+    episodes: int = 1,
+    seconds: float | None = None,
+    seed: int = 0,
+    sticky: float | None = None,
+    core: str | None = None,
+    progress: Callable[[int, float], None] | None = None,
+) -> tuple[Movie, float]:
+    """Play `episodes` and return the best one's movie and return; `seconds` of the game cut them short."""
+    from frameperfect.env import make_env
+
+    changes = {"sticky": sticky, "core": core}
+    env = make_env(who.game, **{**who.env, **{name: v for name, v in changes.items() if v is not None}})
+    try:
+        player: Any
+        if who.run is None:
+            player = RandomPlayer(env.action_space, seed)
+        else:
+            from frameperfect.learn import load_policy
+
+            player = load_policy(who.run, seed=seed)
+        best: tuple[float, Movie] | None = None
+        for episode in range(episodes):
+            score = play_episode(env, player, seed + episode, seconds)
+            if best is None or score > best[0]:
+                best = score, env.movie()
+            if progress is not None:
+                progress(episode + 1, best[0])
+        assert best is not None
+        return best[1], best[0]
+    finally:
+        env.close()
+
+
+def play_episode(env: Env, player: Any, seed: int, seconds: float | None = None) -> float:
+    """Play one episode, or its first `seconds`; returns its return."""
+    observation, _ = env.reset(seed=seed)
+    most_frames = np.inf if seconds is None else seconds * env.movie().frame_rate
+    state, total, over = None, 0.0, False
+    while not over:
+        if isinstance(observation, dict):
+            batch: Any = {name: part[None] for name, part in observation.items()}
+        else:
+            batch = observation[None]
+        actions, state = player.act(batch, state)
+        observation, reward, terminated, truncated, info = env.step(actions[0])
+        total += reward
+        over = terminated or truncated or info["episode_frames"] >= most_frames
+    return total
+
+
+def open_for(movie: Movie, path: Path | str, game: str | None, core: str | None) -> Machine:
+    """The machine that plays `movie`: its own game's, with the core and options it was recorded with.
+
+    Raises:
+        MovieError: the movie names no game, and none is given.
+    """
+    from frameperfect.game import proof
+
+    return proof.open_for(movie, proof.game_of(movie, game, Path(path)), core)

@@ -1,0 +1,213 @@
+"""`train`: an agent, its curve, and a folder from which both can be made again."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from frameperfect.cli.app import Interrupted, Refused, app, console, example
+
+if TYPE_CHECKING:
+    from frameperfect.cli.runs import RunConfig
+    from frameperfect.learn import PpoConfig, Result
+
+
+@app.command(
+    epilog=example(
+        "train Airstriker-Genesis --minutes 5",
+        "train Airstriker-Genesis --algo a2c --observation ram --steps 1000000 --seeds 3 --run ram",
+        "train Airstriker-Genesis --run ram --resume --steps 2000000",
+    )
+)
+def train(
+    game: Annotated[str, typer.Argument(help="A game's name, or the folder of its game.toml.")],
+    run: Annotated[str | None, typer.Option(help="The run's name: it lies in runs/NAME.")] = None,
+    algo: Annotated[str, typer.Option(help="ppo or a2c.")] = "ppo",
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many steps of all environments.")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(min=0.001, help="Stop after so long.")] = None,
+    observation: Annotated[
+        str | None, typer.Option(help="features, ram, pixels, or a range such as ram[0x0:0x100].")
+    ] = None,
+    actions: Annotated[str | None, typer.Option(help="A preset of the game, buttons, or discrete.")] = None,
+    envs: Annotated[int, typer.Option(min=1, help="Environments stepped together.")] = 16,
+    frame_skip: Annotated[int, typer.Option(min=1, help="Frames that a step holds its action.")] = 4,
+    sticky: Annotated[
+        float, typer.Option(min=0, max=0.99, help="Chance that a frame repeats the last input.")
+    ] = 0.0,
+    max_steps: Annotated[int | None, typer.Option(min=1, help="Cut episodes after so many steps.")] = None,
+    start: Annotated[str | None, typer.Option(help="A start of the game.")] = None,
+    core: Annotated[str | None, typer.Option(help="Another core than the game's own.")] = None,
+    seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
+    seeds: Annotated[int, typer.Option(min=1, help="Train so many agents, one seed each.")] = 1,
+    config: Annotated[Path | None, typer.Option(help="A TOML file with any field of PpoConfig.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the run's checkpoint, exactly.")
+    ] = False,
+) -> None:
+    """Train an agent. Ctrl-C keeps a checkpoint and prints how to go on."""
+    from frameperfect.cli.play import game_reference
+    from frameperfect.cli.runs import RUNS, RunConfig, run_folder
+
+    name = game_reference(game)
+    if resume and run is None:
+        raise Refused("--resume needs --run NAME, the run to go on with")
+    folder = run_folder(run) if run else RUNS / f"{Path(name).stem}-{algo}-{time.strftime('%Y%m%d-%H%M%S')}"
+    env = {
+        "observation": observation, "actions": actions, "frame_skip": frame_skip, "sticky": sticky,
+        "max_steps": max_steps, "start": start, "core": core,
+    }  # fmt: skip
+    env = {key: value for key, value in env.items() if value is not None}
+    kind = observation_kind(name, env)
+    folders = [folder] if seeds == 1 else [folder / f"seed{seed + i}" for i in range(seeds)]
+    for i, each in enumerate(folders):
+        if resume and (each / "config.json").is_file():
+            settings = _resumed(each, name, steps, minutes)
+        else:
+            learn = _learn_settings(algo, kind, config, steps, minutes, seed + i)
+            settings = RunConfig(name, env, envs, algo, dataclasses.asdict(learn))
+        again = resume and (each / "checkpoint.safetensors").is_file()
+        if resume and not again and seeds == 1:
+            raise Refused(f"{each} has no checkpoint to go on from; train without --resume")
+        result = train_run(settings, each, resume=again)
+        if result.stopped == "interrupt":
+            command = f"frameperfect train {name} --run {run or folder.name}"
+            command += f" --seeds {seeds} --seed {seed}" if seeds > 1 else ""
+            raise Interrupted(
+                f"interrupted at {result.steps:,} steps; checkpoint kept; go on: {command} --resume"
+            )
+    if seeds > 1:
+        draw_curves(folders, folder / "curve.png", f"{name}, {algo}")
+        print(f"{folder}/curve.png: {seeds} seeds")
+
+
+def train_run(settings: RunConfig, folder: Path, *, resume: bool = False) -> Result:
+    """Train one agent into `folder` with a progress bar; writes config and learning curve as well."""
+    from frameperfect.learn import PpoConfig
+    from frameperfect.learn import train as learn
+    from frameperfect.view.progress import ProgressLine, clock, training_text
+
+    if not resume and (folder / "checkpoint.safetensors").exists():
+        raise Refused(f"{folder} holds a trained agent; go on with it by --resume, or name another --run")
+    fields = {**settings.learn}
+    if fields.get("hidden") is not None:
+        fields["hidden"] = tuple(fields["hidden"])
+    learn_config = PpoConfig(**fields)
+    make_envs = settings.make_envs()
+    settings.write(folder)
+    with ProgressLine(
+        console(), f"seed {learn_config.seed}" if folder.name.startswith("seed") else "training"
+    ) as line:
+        result = learn(
+            make_envs,
+            learn_config,
+            folder,
+            progress=lambda now: line.update(*training_text(now)),
+            resume=resume,
+        )
+    draw_curves([folder], folder / "curve.png", f"{settings.game}, {settings.algo}")
+    print(
+        f"{folder}: {result.steps:,} steps in {clock(result.seconds)}, "
+        f"{result.steps_per_second:,.0f} steps/s, {result.episodes:,} episodes, "
+        f"mean return {result.mean_return:.1f}"
+    )
+    return result
+
+
+def draw_curves(folders: list[Path], path: Path, title: str, levels: dict[str, Any] | None = None) -> None:
+    """Draw the learning curves that the runs' metrics hold."""
+    import numpy as np
+
+    from frameperfect.learn.metrics import read
+    from frameperfect.view.plots import Curve, draw_learning_curve
+
+    curves = []
+    for folder in folders:
+        rows = [row for row in read(folder) if "mean_return" in row]
+        points = np.array([[row["steps"], row["mean_return"]] for row in rows]).reshape(-1, 2)
+        curves.append(Curve(folder.name if len(folders) > 1 else "agent", points[:, 0], points[:, 1]))
+    draw_learning_curve(curves, path, title, levels=levels)
+
+
+def _resumed(folder: Path, game: str, steps: int | None, minutes: float | None) -> RunConfig:
+    """The run's own settings, with another budget where one is given."""
+    from frameperfect.cli.runs import read_run
+
+    settings = read_run(folder)
+    if settings.game != game:
+        raise Refused(f"{folder} trains {settings.game}, not {game}; name its game or another --run")
+    if steps is not None or minutes is not None:
+        settings = dataclasses.replace(settings, learn={**settings.learn, "steps": steps, "minutes": minutes})
+    return settings
+
+
+def _learn_settings(
+    algo: str, kind: str, config: Path | None, steps: int | None, minutes: float | None, seed: int
+) -> PpoConfig:
+    """The learner's settings: those for the observation, then the algorithm's, the file's, the options'."""
+    from frameperfect.learn import PpoConfig
+
+    plain = dataclasses.asdict(PpoConfig())
+    fitting = dataclasses.asdict(PpoConfig.for_observation(kind))
+    changes = {name: value for name, value in fitting.items() if value != plain[name]}
+    if config is not None:
+        changes |= read_config(config)
+    if steps is not None or minutes is not None:
+        changes |= {"steps": steps, "minutes": minutes}
+    return PpoConfig.named(algo, **{**changes, "seed": seed})
+
+
+def observation_kind(game: str, env: dict[str, Any]) -> str:
+    """What a run's observation is for the learner: "features", "ram" or "pixels"."""
+    from gymnasium.spaces import Box, Dict
+
+    from frameperfect.env import make_env
+
+    probe = make_env(game, **env)
+    space = probe.observation_space
+    probe.close()
+    parts = list(space.values()) if isinstance(space, Dict) else [space]
+    if any(isinstance(part, Box) and len(part.shape) > 1 for part in parts):
+        return "pixels"
+    return "ram" if all(part.dtype == "uint8" for part in parts) else "features"
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Fields of `PpoConfig` from a TOML file.
+
+    Raises:
+        Refused: it is no TOML, has an unknown field, or a field of another type.
+    """
+    import pydantic
+
+    from frameperfect.learn import PpoConfig
+
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
+    try:
+        fields = tomllib.loads(path.read_bytes().decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
+        raise Refused(f"{path} is no TOML: {wrong}") from None
+    known = [field.name for field in dataclasses.fields(PpoConfig)]
+    for name in fields:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known)}"
+            raise Refused(f"{path}: no setting '{name}'; {hint}")
+    try:
+        checked = pydantic.TypeAdapter(PpoConfig).validate_python(fields)
+    except pydantic.ValidationError as wrong:
+        first = wrong.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise Refused(f"{path}: {place} = {first['input']!r}: {first['msg'].lower()}") from None
+    return {name: getattr(checked, name) for name in fields}

@@ -1,0 +1,157 @@
+"""`watch` and `record`: a run to look at, and a run to keep."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from frameperfect.cli.app import Refused, app, console, example
+from frameperfect.cli.movies import MOVIE_FORMATS, print_replay
+
+if TYPE_CHECKING:
+    from frameperfect.movie import Movie
+
+SeedOption = Annotated[int, typer.Option(help="Of the environment and the player.")]
+StickyOption = Annotated[
+    float | None, typer.Option(min=0, max=1, help="Chance that a frame repeats the inputs before it.")
+]
+
+
+@app.command(
+    epilog=example(
+        "watch best.fpm", "watch runs/my-run --out agent.mp4", "watch Airstriker-Genesis --seconds 20"
+    )
+)
+def watch(
+    what: Annotated[
+        str, typer.Argument(help="A movie, a run's folder (its agent plays), or a game (random play).")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="The video: .mp4, .gif, or .png for a sheet of pictures.")
+    ] = None,
+    text: Annotated[
+        bool, typer.Option("--text", help="No video: a line of inputs and variables a second.")
+    ] = False,
+    hud: Annotated[bool, typer.Option(help="Show inputs and variables beneath the picture.")] = True,
+    show: Annotated[
+        list[str] | None, typer.Option(help="A variable to show instead of all; several by repeating it.")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.01, help="Only the first seconds of the game.")
+    ] = None,
+    seed: SeedOption = 0,
+    sticky: StickyOption = None,
+    game: Annotated[str | None, typer.Option(help="The game of a movie that names none.")] = None,
+    core: Annotated[str | None, typer.Option(help="Another core than the recorded one.")] = None,
+) -> None:
+    """Make a video of a movie, of an agent, or of random play, with inputs and variables."""
+    from frameperfect.cli.play import open_for
+    from frameperfect.view.video import check_format
+
+    target = out or Path(f"{Path(what).stem or 'run'}.mp4")
+    if not text:
+        check_format(target)
+    movie, caption, known = _movie_of(what, seconds, seed, sticky, core)
+    frames = min(movie.frames, round(seconds * movie.frame_rate)) if seconds else movie.frames
+    if text:
+        with open_for(movie, what, game or known, core) as machine:
+            print_replay(movie, machine, show, round(movie.frame_rate), frames)
+        return
+    film(movie, target, game or known, caption, frames=frames, core=core, show=show, hud=hud)
+    print(f"{target}: {frames} frames, {frames / movie.frame_rate:.1f} s of {movie.game or 'the game'}")
+
+
+@app.command(
+    epilog=example(
+        "record Airstriker-Genesis --random --out random.bk2", "record runs/my-run --out agent.fpm"
+    )
+)
+def record(
+    what: Annotated[str, typer.Argument(help="A game, or a run's folder (its agent plays).")],
+    out: Annotated[Path, typer.Option(help="The movie: .fpm, .fm2 or .bk2.")],
+    random: Annotated[
+        bool, typer.Option("--random", help="A random player (the default for a game).")
+    ] = False,
+    episodes: Annotated[int, typer.Option(min=1, help="Play so many and keep the best.")] = 1,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.01, help="Cut episodes after so many of the game.")
+    ] = None,
+    seed: SeedOption = 0,
+    sticky: StickyOption = None,
+    core: Annotated[str | None, typer.Option(help="Another core than the game's own.")] = None,
+) -> None:
+    """Record an agent or a random player as a movie; the best of several episodes by its return."""
+    from frameperfect.cli.play import play_best, subject
+    from frameperfect.game import from_power_on
+    from frameperfect.movie import save_movie
+    from frameperfect.view.progress import ProgressLine
+
+    if out.suffix.lower() not in MOVIE_FORMATS:
+        raise Refused(f"{out}: '{out.suffix}' is no movie format; use one of {', '.join(MOVIE_FORMATS)}")
+    who = subject(what, random)
+    with ProgressLine(console(), "record") as line:
+        movie, score = play_best(
+            who,
+            episodes=episodes,
+            seconds=seconds,
+            seed=seed,
+            sticky=sticky,
+            core=core,
+            progress=lambda done, best: line.update(done / episodes, f"{done} of {episodes}  best {best:g}"),
+        )
+    save_movie(movie if out.suffix.lower() == ".fpm" else from_power_on(movie, who.game), out)
+    print(f"{out}: {movie.frames} frames, {movie.seconds:.1f} s of {movie.game}, return {score:g}")
+
+
+def film(
+    movie: Movie,
+    path: Path,
+    game: str | None,
+    caption: str,
+    *,
+    frames: int | None = None,
+    core: str | None = None,
+    show: list[str] | None = None,
+    hud: bool = True,
+) -> None:
+    """Replay `movie` and write its (first) frames as a video, with a progress bar."""
+    from frameperfect.cli.play import open_for
+    from frameperfect.view.progress import ProgressLine
+    from frameperfect.view.video import Shot, movie_shots, record_video
+
+    count = movie.frames if frames is None else frames
+    with open_for(movie, path, game, core) as machine, ProgressLine(console(), "video") as line:
+
+        def shots() -> Iterator[Shot]:
+            for shot in itertools.islice(movie_shots(movie, machine, show, caption), count):
+                yield shot
+                line.update(shot.frame / count, f"{shot.frame} of {count} frames")
+
+        record_video(shots(), path, movie.frame_rate, buttons=_pressed_ports(movie), hud=hud)
+
+
+def _movie_of(
+    what: str, seconds: float | None, seed: int, sticky: float | None, core: str | None
+) -> tuple[Movie, str, str | None]:
+    """The movie that `what` is or plays, what to call it, and its game where that is known otherwise."""
+    from frameperfect.cli.play import play_best, subject
+    from frameperfect.movie import load_movie
+
+    path = Path(what)
+    if path.suffix.lower() in MOVIE_FORMATS:
+        movie = load_movie(path)
+        return movie, movie.game, None
+    who = subject(what)
+    movie, score = play_best(who, seconds=seconds, seed=seed, sticky=sticky, core=core)
+    player = "random" if who.run is None else who.run.name
+    return movie, f"{movie.game}  {player}  return {score:g}", who.game
+
+
+def _pressed_ports(movie: Movie) -> list[tuple[str, ...]]:
+    """The buttons of each port up to the last one that the run uses."""
+    used = [port for port in range(len(movie.controllers)) if port == 0 or movie.inputs[:, port].any()]
+    return [movie.controllers[port].buttons for port in range(used[-1] + 1)]

@@ -1,0 +1,276 @@
+"""The sections of a `game.toml`: their keys, their types, and errors that name file, key and the fix.
+
+Every table is closed: a key that is not known is an error that suggests the nearest one. Only `[search.*]` is
+open, because the search defines its own keys.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from frameperfect.errors import GameError
+from frameperfect.game.registry import MAX_TOML
+from frameperfect.game.suggest import did_you_mean
+from frameperfect.memory import Variable
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def _expression(value: Any) -> Any:
+    """Numbers and truth values are expressions too: `step_cost = -0.01`."""
+    return str(value) if isinstance(value, (bool, int, float)) else value
+
+
+Expression = Annotated[str, BeforeValidator(_expression)]
+Combinations = list[str] | list[list[str]]
+
+
+class Section(BaseModel):
+    """A closed table."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Rom(Section):
+    """`rom = { file = "skyrunner.nes", sha1 = "…" }`: beside `game.toml`, or found by its hash."""
+
+    file: str | None = None
+    """Relative to the folder of `game.toml`."""
+    sha1: Annotated[list[str], BeforeValidator(lambda v: [v] if isinstance(v, str) else v)] = []
+    """Of the whole file, or of what follows its dumper's header; several where several dumps will do."""
+
+    @field_validator("sha1")
+    @classmethod
+    def _hex(cls, value: list[str]) -> list[str]:
+        for one in value:
+            if not re.fullmatch(r"[0-9a-fA-F]{40}", one):
+                raise ValueError(f"'{one}' is no SHA-1: 40 hex digits")
+        return [one.lower() for one in value]
+
+
+class GameSection(Section):
+    """`[game]`: which program runs on which machine."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+\-]*$", max_length=120)
+    """Letters, digits, `_ . + -`; by custom the game's name, a hyphen and the system's."""
+    machine: str = "libretro"
+    system: str | None = None
+    core: str | None = None
+    """Where only one will do; otherwise the system's default is used."""
+    options: dict[str, str | dict[str, str]] = {}
+    """Settings of the machine or core, by its own names; those in a table hold for the core of its name."""
+    rom: Rom | None = None
+    program: str | None = None
+    """The program's own name, where the machine finds it by name (an Atari game of ale-py)."""
+    start: str | None = None
+    """The start that is used where none is asked for; without it, the first of `[start.*]`."""
+    title: str = ""
+    about: str = ""
+
+
+class VariableSpec(Section):
+    """`x = { address = 0x300, type = "<u2", scale = 256 }`; see `frameperfect.memory.Variable`."""
+
+    address: int | None = Field(None, ge=0, lt=1 << 64)
+    type: str = "u1"
+    domain: str | None = None
+    mask: int | None = None
+    bit: int | None = None
+    scale: int | float = 1
+    pointer: list[int] | None = None
+    unit: str = ""
+    about: str = ""
+
+    def build(self, name: str) -> Variable:
+        """The variable; raises GameError where its fields contradict each other."""
+        address = -1 if self.address is None else self.address
+        pointer = None if self.pointer is None else tuple(self.pointer)
+        return Variable(
+            name,
+            address,
+            self.type,
+            self.domain,
+            self.mask,
+            self.bit,
+            self.scale,
+            pointer,
+            self.unit,
+            self.about,
+        )
+
+
+class StartSpec(Section):
+    """`[start.stage1]`: a movie from power-on, or a state in the core's own format."""
+
+    movie: str | None = None
+    """A movie beside `game.toml`, played from power-on to its end; any core can play it."""
+    state: str | None = None
+    """A state file beside `game.toml`, gzipped or plain; only `core` can read it."""
+    core: str | None = None
+    settle: int = Field(0, ge=0, le=3600)
+    """Frames without input after it."""
+    about: str = ""
+
+    @model_validator(mode="after")
+    def _one(self) -> StartSpec:
+        if (self.movie is None) == (self.state is None):
+            raise ValueError("give either 'movie' or 'state'")
+        if self.state is not None and self.core is None:
+            raise ValueError("a 'state' needs 'core': the core that it was saved with")
+        return self
+
+
+class ObservationSection(Section):
+    """`[observation]`."""
+
+    features: list[Expression] = []
+    """Expressions, or names of functions in `features.py` beside `game.toml`."""
+    crop: tuple[int, int, int, int] | None = None
+    """The part of the screen worth seeing: top, left, height, width (0: to the edge)."""
+    info: list[str] | None = None
+    """The variables and definitions that an environment's info holds; all where this is left out."""
+
+
+class EndSection(Section):
+    """`[end]`: when an episode is over, whether it was won, and the run's clock."""
+
+    terminated: Expression | None = None
+    truncated: Expression | None = None
+    success: Expression | None = None
+    time: Expression | None = None
+
+
+class ScriptSection(Section):
+    """`[script]`: Lua functions in the place of expressions, as in stable-retro's scenarios."""
+
+    files: list[str]
+    reward: str | None = None
+    terminated: str | None = None
+
+
+_RESERVED = {"prev", "true", "false", *keyword.kwlist}
+
+
+def _names(value: dict[str, Any]) -> dict[str, Any]:
+    for name in value:
+        if not name.isidentifier() or name in _RESERVED:
+            raise ValueError(
+                f"'{name}' can't be used in expressions; write letters, digits and '_', like 'boss_hp'"
+            )
+    return value
+
+
+class Definition(Section):
+    """A whole `game.toml`."""
+
+    game: GameSection
+    memory: Annotated[dict[str, VariableSpec], BeforeValidator(_names)] = {}
+    start: dict[str, StartSpec] = {}
+    actions: dict[str, Combinations] = {}
+    observation: ObservationSection = ObservationSection()
+    reward: dict[str, Expression] = {}
+    end: EndSection = EndSection()
+    define: Annotated[dict[str, Expression], BeforeValidator(_names)] = {}
+    script: ScriptSection | None = None
+    search: dict[str, dict[str, Any]] = {}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Definition:
+        both = self.memory.keys() & self.define.keys()
+        if both:
+            raise ValueError(f"'{min(both)}' is in both [memory] and [define]; rename one")
+        if self.game.start is not None and self.game.start not in self.start:
+            hint = did_you_mean(self.game.start, self.start)
+            raise ValueError(f"[game] start: no [start.{self.game.start}].{hint}")
+        return self
+
+
+def parse_toml(text: str, where: str) -> Definition:
+    """The definition that the text of a `game.toml` holds.
+
+    Raises:
+        GameError: one line that names `where`, the key and the fix.
+    """
+    try:
+        table = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as wrong:
+        raise GameError(f"{where}: {str(wrong).splitlines()[0]}") from None
+    return check(table, where)
+
+
+def check(table: dict[str, Any], where: str) -> Definition:
+    """The definition that a parsed `game.toml` holds; raises GameError as `parse_toml` does."""
+    try:
+        return Definition.model_validate(table)
+    except ValidationError as wrong:
+        raise GameError(f"{where}: {_explain(wrong)}") from None
+
+
+def read_toml(path: Path) -> Definition:
+    """The definition in a file; raises GameError as `parse_toml` does, and where it can't be read."""
+    try:
+        if path.stat().st_size > MAX_TOML:
+            raise GameError(f"{path}: larger than {MAX_TOML >> 20} MiB; this is no game.toml")
+        text = path.read_text("utf-8")
+    except OSError as wrong:
+        raise GameError(f"{path}: {wrong.strerror}") from None
+    except UnicodeDecodeError as wrong:
+        raise GameError(f"{path}: not UTF-8 at byte {wrong.start}; save it as UTF-8") from None
+    return parse_toml(text, str(path))
+
+
+def _explain(wrong: ValidationError) -> str:
+    """The first of pydantic's errors, in our words: table, key, what is wrong, the fix."""
+    errors = wrong.errors()
+    error = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
+    path = [str(part) for part in error["loc"]]
+    if error["type"] == "extra_forbidden":
+        known = _keys(path[:-1])
+        hint = did_you_mean(path[-1], known) or f" There are {', '.join(known)}."
+        return f"{_table(path[:-1])}unknown key '{path[-1]}'.{hint}"
+    if error["type"] == "missing":
+        if path == ["game"]:
+            return "no [game] table; it needs at least: name, system, rom"
+        return f"{_table(path[:-1])}'{path[-1]}' is missing"
+    message = str(error["ctx"]["error"]) if error["type"] == "value_error" else error["msg"]
+    if path and path[0] == "actions":
+        return f'[actions] {path[1]}: give a list like ["", "Right", "Right A"], or a list of such lists'
+    return f"{_table(path[:-1])}{path[-1]}: {message}" if path else message
+
+
+def _table(path: list[str]) -> str:
+    if not path:
+        return ""
+    if path[0] in ("start", "search") and len(path) > 1:
+        return f"[{path[0]}.{path[1]}] {'.'.join(path[2:])}".rstrip() + " "
+    return f"[{path[0]}] {'.'.join(path[1:])}".rstrip() + (": " if len(path) > 1 else " ")
+
+
+def _keys(path: list[str]) -> list[str]:
+    """The known keys of the table at `path`."""
+    tables: dict[tuple[str, ...], type[BaseModel]] = {
+        (): Definition, ("game",): GameSection, ("game", "rom"): Rom, ("memory", "*"): VariableSpec,
+        ("start", "*"): StartSpec, ("observation",): ObservationSection, ("end",): EndSection,
+        ("script",): ScriptSection,
+    }  # fmt: skip
+    key = tuple(path)
+    if len(key) == 2 and key[0] in ("memory", "start"):
+        key = (key[0], "*")
+    return list(tables[key].model_fields)

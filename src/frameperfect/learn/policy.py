@@ -1,0 +1,102 @@
+"""A trained agent as something that acts, and a random player with the same interface."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import gymnasium
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from frameperfect.errors import CheckpointError, LearningError
+from frameperfect.learn import checkpoint
+from frameperfect.learn.config import PpoConfig
+from frameperfect.learn.distributions import Distribution
+from frameperfect.learn.networks import ActorCritic, build
+from frameperfect.learn.spaces import Actions, Input, actions_of, arrays
+
+State: TypeAlias = "tuple[NDArray[np.float32], NDArray[np.float32]] | None"
+
+
+class Player(Protocol):
+    """Whatever chooses actions for a batch of environments."""
+
+    def act(self, obs: Any, state: State = None, deterministic: bool = False) -> tuple[NDArray[Any], State]:
+        """Actions for a batch of observations, and the state for the next call."""
+
+
+class Policy:
+    """What `load_policy` gives. `act` takes a vector environment's observations, or one environment's."""
+
+    def __init__(
+        self, network: ActorCritic, inputs: tuple[Input, ...], actions: Actions, seed: int = 0
+    ) -> None:
+        self.network = network
+        self.inputs = inputs
+        self.actions = actions
+        self.generator = torch.Generator().manual_seed(seed)
+        self.device = next(network.parameters()).device
+
+    def act(self, obs: Any, state: State = None, deterministic: bool = False) -> tuple[NDArray[Any], State]:
+        """Actions as the environment takes them, and the recurrent state.
+
+        `state` is what the last call gave; None starts an episode. In a batch, set the rows of environments
+        that start anew to 0. Without `deterministic`, actions are drawn by their chances.
+        """
+        named = arrays(obs)
+        first = self.inputs[0]
+        single = named[first.name].ndim == len(first.shape)
+        if single:
+            named = {name: part[None] for name, part in named.items()}
+        tensors = {
+            name: torch.from_numpy(np.ascontiguousarray(part)).to(self.device) for name, part in named.items()
+        }
+        before = None if state is None else tuple(torch.from_numpy(each).to(self.device) for each in state)
+        with torch.inference_mode():
+            logits, _, after = self.network(tensors, before)
+            choice = Distribution(self.actions, logits)
+            if deterministic:
+                picked = choice.mode()
+            else:
+                shape = (len(logits), len(self.actions.choices))
+                picked = choice.sample(torch.rand(shape, generator=self.generator).to(self.device))
+        chosen = self.actions.to_env(picked.cpu().numpy())
+        next_state = None if after is None else tuple(each.cpu().numpy().copy() for each in after)
+        return (chosen[0] if single else chosen), next_state
+
+
+class RandomPolicy:
+    """Actions drawn evenly: the floor that an agent is measured against."""
+
+    def __init__(self, action_space: gymnasium.Space[Any], seed: int = 0) -> None:
+        self.actions = actions_of(action_space)
+        self.generator = np.random.default_rng(seed)
+
+    def act(self, obs: Any, state: State = None, deterministic: bool = False) -> tuple[NDArray[Any], State]:
+        """Random actions for a batch of observations."""
+        n = len(next(iter(arrays(obs).values())))
+        return self.actions.to_env(
+            self.generator.integers(0, self.actions.choices, (n, len(self.actions.choices)))
+        ), None
+
+
+def load_policy(run: Path | str, *, device: str = "cpu", seed: int = 0) -> Policy:
+    """The agent of a run's checkpoint; `seed` is that of its draws.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged.
+    """
+    tensors, facts = checkpoint.read(Path(run))
+    try:
+        config = PpoConfig.from_json(facts["config"])
+        inputs = tuple(Input(each["name"], tuple(each["shape"]), each["dtype"]) for each in facts["inputs"])
+        kind = facts["actions"]
+        actions = Actions(kind["kind"], tuple(kind["choices"]), kind["start"])
+        network = build(inputs, actions, config, torch.device(device))
+        network.load_state_dict(checkpoint.part(tensors, "network."))
+    except (KeyError, TypeError, RuntimeError, LearningError) as wrong:
+        raise CheckpointError(f"the checkpoint in {run} does not describe an agent: {wrong}") from wrong
+    network.vectors.refresh()
+    return Policy(network.eval(), inputs, actions, seed)

@@ -1,0 +1,77 @@
+"""Every code block in the README and the docs runs.
+
+`python` blocks of a page run in order in one namespace; `sh` blocks line by line in one folder; `toml` blocks
+that define a game must load. A `make` line must name a target of the Makefile (the targets themselves are
+what CI runs). Anything else in a page is fenced as `text`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.components import need
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return [text for kind, text in FENCE.findall(page.read_text()) if kind == language]
+
+
+def pages_with(language: str) -> list[Path]:
+    return [page for page in PAGES if blocks(page, language)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_has_only_blocks_that_something_checks(page: Path) -> None:
+    kinds = {kind for kind, _ in FENCE.findall(page.read_text())}
+    assert kinds <= {"python", "sh", "toml", "text", ""}
+
+
+@pytest.mark.parametrize("page", pages_with("python"), ids=lambda page: page.name)
+def test_the_python_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
+    need("stable_retro")
+    script = tmp_path / "page.py"
+    script.write_text("\n".join(blocks(page, "python")))
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", pages_with("sh"), ids=lambda page: page.name)
+def test_the_shell_lines_of_a_page_run(page: Path, tmp_path: Path) -> None:
+    need("stable_retro")
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    for block in blocks(page, "sh"):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            if not words:
+                continue
+            if words[0] == "make":
+                command, folder = ["make", "-n", *words[1:]], ROOT
+            else:
+                command, folder = ["bash", "-c", line], tmp_path
+            done = subprocess.run(
+                command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
+            )
+            assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("page", pages_with("toml"), ids=lambda page: page.name)
+def test_the_games_defined_in_a_page_load(page: Path, tmp_path: Path) -> None:
+    from frameperfect.game import load_game
+
+    for number, block in enumerate(blocks(page, "toml")):
+        if "[game]" in block:
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            (folder / "game.toml").write_text(block)
+            load_game(folder)

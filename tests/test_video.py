@@ -1,0 +1,202 @@
+"""Videos, sheets and curves show what happened, without a display, and are there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from frameperfect.errors import FrameperfectError
+from tests.components import need
+
+need("av")
+need("matplotlib")
+
+from frameperfect.view.hud import Hud  # noqa: E402
+from frameperfect.view.plots import Curve, draw_learning_curve  # noqa: E402
+from frameperfect.view.video import Shot, enlarge, record_video  # noqa: E402
+
+BUTTONS = [("B", "A", "Up", "Down")]
+
+
+def shots(count: int, height: int = 112, width: int = 160) -> list[Shot]:
+    """A red screen whose brightness is the frame's number."""
+    result = []
+    for frame in range(1, count + 1):
+        image = np.zeros((height, width, 3), np.uint8)
+        image[..., 0] = 40 + 3 * frame
+        result.append(Shot(image, frame, [frame % 16], {"score": frame, "x": frame / 8}))
+    return result
+
+
+def frames_of(path: Path) -> list[np.ndarray]:
+    import av
+
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def test_an_mp4_has_every_frame_at_the_games_rate(tmp_path: Path) -> None:
+    import av
+
+    assert record_video(shots(30), tmp_path / "run.mp4", 59.9227, buttons=BUTTONS) == 30
+    with av.open(str(tmp_path / "run.mp4")) as container:
+        assert float(container.streams.video[0].average_rate) == pytest.approx(59.9227, abs=1e-3)
+    pictures = frames_of(tmp_path / "run.mp4")
+    assert len(pictures) == 30
+    for frame, picture in enumerate(pictures, 1):
+        assert abs(int(picture[100, 100, 0]) - (40 + 3 * frame)) < 12
+
+
+def test_small_screens_are_enlarged_by_a_whole_factor(tmp_path: Path) -> None:
+    record_video(shots(2), tmp_path / "run.mp4", 60, hud=False)
+    assert frames_of(tmp_path / "run.mp4")[0].shape == (448, 640, 3)
+    image = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    assert (enlarge(image, 3) == np.kron(image.transpose(2, 0, 1), np.ones((3, 3))).transpose(1, 2, 0)).all()
+
+
+def test_a_screen_that_changes_its_size_keeps_the_videos(tmp_path: Path) -> None:
+    record_video(shots(2) + shots(2, 120, 128) + shots(2, 56, 400), tmp_path / "run.mp4", 60, hud=False)
+    assert {picture.shape for picture in frames_of(tmp_path / "run.mp4")} == {(448, 640, 3)}
+
+
+def test_a_screen_with_odd_sides_can_be_encoded(tmp_path: Path) -> None:
+    record_video(shots(2, 401, 333), tmp_path / "run.mp4", 60)
+    assert len(frames_of(tmp_path / "run.mp4")) == 2
+
+
+def test_a_gif_runs_at_about_the_speed_of_the_game(tmp_path: Path) -> None:
+    from PIL import Image
+
+    record_video(shots(60), tmp_path / "run.gif", 60, buttons=BUTTONS)
+    with Image.open(tmp_path / "run.gif") as gif:
+        total = 0.0
+        for place in range(gif.n_frames):
+            gif.seek(place)
+            total += gif.info["duration"]
+    assert total == pytest.approx(1000, rel=0.1)
+
+
+@pytest.mark.parametrize("count", [1, 7, 20, 41, 333])
+def test_a_sheet_shows_at_most_twenty_pictures_from_first_to_last(tmp_path: Path, count: int) -> None:
+    from PIL import Image
+
+    plain = [Shot(np.full((200, 200, 3), i * 255 // max(count - 1, 1), np.uint8)) for i in range(count)]
+    assert record_video(iter(plain), tmp_path / "run.png", 60, hud=False) == count
+    with Image.open(tmp_path / "run.png") as sheet:
+        pixels = np.asarray(sheet)
+    shown = min(count, 20)
+    assert pixels.shape[:2] == (-(-shown // 5) * 200, min(5, shown) * 200)
+    tops = [int(pixels[100 + 200 * (i // 5), 100 + 200 * (i % 5), 0]) for i in range(shown)]
+    assert tops == sorted(tops)
+    assert tops[0] == 0
+    assert count == 1 or tops[-1] >= 240
+
+
+def test_the_panel_lights_the_buttons_that_are_held() -> None:
+    hud = Hud(640, BUTTONS, ["score"], 60)
+    none, some = hud.draw(1, [0], {"score": 1}), hud.draw(1, [0b101], {"score": 1})
+    orange = (some[..., 0] > 200) & (some[..., 2] < 100)
+    assert orange.any()
+    assert not ((none[..., 0] > 200) & (none[..., 2] < 100)).any()
+    assert none.shape == (hud.height, 640, 3)
+
+
+def test_the_panel_changes_with_frame_and_variables_and_fits_many_of_them() -> None:
+    names = [f"variable_{i}" for i in range(100)]
+    hud = Hud(640, BUTTONS, names, 60)
+    values: dict[str, int | float] = dict.fromkeys(names, 0)
+    first = hud.draw(1, [0], values)
+    assert (first != hud.draw(2, [0], values)).any()
+    assert (first != hud.draw(1, [0], values | {"variable_0": 7})).any()
+    assert hud.height < 200
+
+
+def test_an_unknown_format_or_an_empty_run_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(FrameperfectError, match=r"\.mp4, \.gif, \.png"):
+        record_video(shots(1), tmp_path / "run.avi", 60)
+    for name in ("run.mp4", "run.gif", "run.png"):
+        with pytest.raises(FrameperfectError, match="no frame"):
+            record_video([], tmp_path / name, 60)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failure_midway_keeps_the_older_video(tmp_path: Path) -> None:
+    target = tmp_path / "run.mp4"
+    target.write_bytes(b"older")
+
+    def failing() -> Any:
+        yield from shots(5)
+        raise RuntimeError("the game died")
+
+    with pytest.raises(RuntimeError):
+        record_video(failing(), target, 60)
+    assert target.read_bytes() == b"older"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("name", ["run.mp4", "run.gif", "run.png"])
+def test_a_full_disk_is_one_error_that_names_the_file_and_leaves_nothing(tmp_path: Path, name: str) -> None:
+    script = """
+import sys, numpy as np
+from pathlib import Path
+from frameperfect.view.video import Shot, record_video
+noise = np.random.default_rng(0)
+pictures = (Shot(noise.integers(0, 256, (400, 400, 3), dtype=np.uint8)) for _ in range(12))
+try:
+    record_video(pictures, Path(sys.argv[1]), 60, hud=False)
+except OSError as error:
+    print(error.errno, error.filename)
+"""
+    limit = 64 << 10
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / name],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        env=os.environ | {"MPLCONFIGDIR": str(tmp_path.parent)},
+    )
+    import errno
+
+    assert done.stdout.split() == [str(errno.EFBIG), str(tmp_path / name)], done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_learning_curve_is_drawn_for_none_one_and_several_runs(tmp_path: Path) -> None:
+    from PIL import Image
+
+    steps = np.arange(0, 10_000, 100.0)
+    returns = np.where(steps < 1000, np.nan, steps / 100)
+    for count in (0, 1, 3):
+        curves = [Curve(f"seed {i}", steps, returns + i) for i in range(count)]
+        levels = {"random": (3.0, 2.0, 4.0), "The Brute": 50.0}
+        path = tmp_path / f"{count}.png"
+        draw_learning_curve(curves, path, "A game", levels=levels)
+        with Image.open(path) as picture:
+            assert picture.size == (960, 540)
+            assert len(np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)) > 50
+
+
+def test_a_run_without_an_ended_episode_still_has_a_curve(tmp_path: Path) -> None:
+    draw_learning_curve([Curve("run", np.arange(5.0), np.full(5, np.nan))], tmp_path / "c.png", "A game")
+    assert (tmp_path / "c.png").stat().st_size > 1000
+
+
+def test_nothing_here_needs_a_display(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; import numpy as np\n"
+        "from frameperfect.view.plots import *\n"
+        "draw_learning_curve([Curve('a', np.arange(3.), np.arange(3.))], Path(sys.argv[1]), 'x')\n"
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    environment = {
+        key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")
+    }
+    subprocess.run([sys.executable, "-c", script, tmp_path / "c.png"], check=True, env=environment)
