@@ -80,18 +80,23 @@ def test_a_wait_may_have_an_end(echo):
     assert channel.receive(timeout=0.01) is None
 
 
-def test_a_wait_hears_ctrl_c():
-    # in a process of its own, whose only thread gets the signal
+@pytest.mark.parametrize("heard_by", ["the waiting thread", "another thread"])
+def test_a_wait_hears_ctrl_c(heard_by):
+    # The kernel hands a signal to any thread that does not block it. Where that is not the one that waits,
+    # nothing wakes the wait; so too when the signal comes between two sleeps.
     wait = (
-        "import signal, sys\n"
+        "import signal, sys, threading, time\n"
         "from frameperfect._native import Channel\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "if sys.argv[1] == 'another thread':\n"
+        "    threading.Thread(target=time.sleep, args=(30,), daemon=True).start()\n"
+        "    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})\n"
         "channel = Channel.create()\n"
         "print('waiting', flush=True)\n"
         "try:\n    channel.receive()\n"
         "except KeyboardInterrupt:\n    print('heard')\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", wait], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-c", wait, heard_by], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout.readline() == "waiting\n"
         time.sleep(0.3)

@@ -135,7 +135,7 @@ class Channel {
       if (timeout_seconds >= 0)
         slice = std::min(slice, std::chrono::duration<double>(deadline - Clock::now()).count());
       if (slice <= 0) {
-        result = Wait::kTimeout;
+        result = sender_died() ? Wait::kPeerDied : Wait::kTimeout;
         break;
       }
       timespec ts{0, static_cast<long>(slice * 1e9)};
@@ -145,8 +145,7 @@ class Channel {
         break;
       }
       if (errno != ETIMEDOUT) fail("futex");
-      // A message posted just before the end counts.
-      if (!peer_.alive() && way.posted.load() == seen_) {
+      if (sender_died()) {
         result = Wait::kPeerDied;
         break;
       }
@@ -173,6 +172,9 @@ class Channel {
   Control& control() const { return *reinterpret_cast<Control*>(base_->bytes()); }
   Direction& incoming() const { return role_ == Role::kHost ? control().replies : control().requests; }
   Direction& outgoing() const { return role_ == Role::kHost ? control().requests : control().replies; }
+
+  // A message posted just before the end counts.
+  bool sender_died() const { return !peer_.alive() && incoming().posted.load() == seen_; }
 
   // The message area with room for `length`; grows it for both sides.
   uint8_t* messages(size_t length) {

@@ -36,7 +36,7 @@ class Process {
   bool alive() const {
     if (fd_ < 0) return !gone_;
     pollfd watched{fd_, POLLIN, 0};
-    return poll(&watched, 1, 0) == 0;
+    return poll(&watched, 1, 0) <= 0;  // an interrupted look says nothing yet
   }
 
   void wait() const {
