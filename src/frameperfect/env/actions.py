@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Masks: TypeAlias = NDArray[np.uint32]
 Combinations: TypeAlias = "Sequence[str] | Sequence[Sequence[str]]"
 MAX_PRODUCT = 4096
-"""The most actions that "discrete" makes of a product of groups."""
+"""The most actions that "discrete" makes of a product of groups, and that "buttons" remembers."""
 
 
 class Actions(Protocol):
@@ -118,13 +118,23 @@ class _Buttons:
         self.space: spaces.Space[Any] = spaces.MultiBinary(len(buttons))
         self.names: tuple[Any, ...] = tuple(buttons)
         self._ports = ports
+        self._shape = self.space.shape
         self._one = np.zeros((1, ports), np.uint32)
+        self._packed: dict[bytes, int] = {}
 
     def single(self, action: Any) -> Masks:
         pressed = np.asarray(action)
-        if pressed.shape != self.space.shape:
+        if pressed.shape != self._shape:
             raise EnvError(f"an action has {len(self.names)} entries, one a button, not {pressed.shape}")
-        self._one[0, 0] = int.from_bytes(np.packbits(pressed != 0, bitorder="little").tobytes(), "little")
+        if pressed.itemsize != 1:
+            pressed = pressed != 0
+        key = pressed.tobytes()
+        mask = self._packed.get(key)
+        if mask is None:
+            mask = int.from_bytes(np.packbits(pressed != 0, bitorder="little").tobytes(), "little")
+            if len(self._packed) < MAX_PRODUCT:
+                self._packed[key] = mask
+        self._one[0, 0] = mask
         return self._one
 
     def batch(self, actions: Any) -> Masks:
