@@ -44,7 +44,7 @@ def _player(envs: Any, actions: int) -> Callable[[int], None]:
 
 
 def run(quick: bool) -> dict[str, Any]:
-    steps, rounds = (ENVS * 40, 3) if quick else (ENVS * 200, 7)
+    steps, rounds = (ENVS * 40, 7) if quick else (ENVS * 200, 7)
     figures: dict[str, float] = {}
     ratios = []
     for game in GAMES:
@@ -60,6 +60,8 @@ def run(quick: bool) -> dict[str, Any]:
         )
         ale.close()
         ours.close()
-        figures |= {f"{game}_{name}_steps_per_second": round(value) for name, value in found.items()}
-        ratios.append(found["ours"] / found["ale"])
+        figures |= {
+            f"{game}_{name}_steps_per_second": round(value) for name, value in found.medians().items()
+        }
+        ratios.append(found.ratio("ours", "ale"))
     return {"ratios": {"vs_ale": round(statistics.median(ratios), 3)}, "figures": figures}

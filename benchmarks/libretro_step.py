@@ -8,15 +8,13 @@ frames a second: `same_core` has stable-retro's core (genesis_plus_gx), `default
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
 
-from benchmarks.harness import alternate
+from benchmarks.harness import Play, side_by_side
 
 GAME = "Airstriker-Genesis"
 HOLD = 8
@@ -30,8 +28,17 @@ def _draws() -> list[int]:
     return [int(one) for one in np.random.default_rng(0).integers(len(PRESSES), size=512)]
 
 
-Play = Callable[[int], None]
-"""Plays so many times HOLD frames."""
+def _timed(play: Callable[[int], None]) -> Play:
+    """Frames a second of `play(times)`, which plays so many times HOLD frames."""
+
+    def measure(seconds: float) -> float:
+        times, start = 0, time.perf_counter()
+        while (now := time.perf_counter()) - start < seconds:
+            play(ROUND)
+            times += ROUND
+        return times * HOLD / (now - start)
+
+    return measure
 
 
 def _bare() -> Play:
@@ -47,7 +54,7 @@ def _bare() -> Play:
         for i in range(times):
             machine.advance(masks[i % len(masks)], HOLD)
 
-    return play
+    return _timed(play)
 
 
 def _environment(env: Any, actions: list[Any]) -> Play:
@@ -60,7 +67,7 @@ def _environment(env: Any, actions: list[Any]) -> Play:
                 if terminated or truncated:
                     env.reset()
 
-    return play
+    return _timed(play)
 
 
 def _ours(core: str | None) -> Play:
@@ -93,38 +100,6 @@ def _binary(press: str, buttons: tuple[str, ...]) -> np.ndarray:
     return np.array([name in press.split() for name in buttons], np.int8)
 
 
-def _serve(make: Callable[[], Play], pipe: Connection) -> None:
-    play = make()
-    pipe.send("ready")
-    while seconds := pipe.recv():
-        times, start = 0, time.perf_counter()
-        while (now := time.perf_counter()) - start < seconds:
-            play(ROUND)
-            times += ROUND
-        pipe.send(times * HOLD / (now - start))
-
-
-class _Side:
-    """A process that plays one side's game."""
-
-    def __init__(self, make: Callable[[], Play]) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(make, theirs))
-        self.process.start()
-        theirs.close()
-        self.pipe.recv()
-
-    def measure(self, seconds: float) -> float:
-        self.pipe.send(seconds)
-        rate: float = self.pipe.recv()
-        return rate
-
-    def close(self) -> None:
-        self.pipe.send(0)
-        self.process.join()
-
-
 def run(quick: bool) -> dict[str, Any]:
     makers = {
         "bare": _bare,
@@ -132,25 +107,12 @@ def run(quick: bool) -> dict[str, Any]:
         "default_core": _default_core,
         "stable_retro": _stable_retro,
     }
-    sides: dict[str, _Side] = {}
-    try:
-        for name, make in makers.items():
-            sides[name] = _Side(make)
-        seconds = 0.7 if quick else 2.0
-        for side in sides.values():
-            side.measure(seconds)  # to be warm
-        rates = alternate(
-            {name: lambda side=side: side.measure(seconds) for name, side in sides.items()},
-            7 if quick else 15,
-        )
-    finally:
-        for side in sides.values():
-            side.close()
+    rates, _ = side_by_side(makers, 0.4 if quick else 1.0, 15 if quick else 31)
     return {
         "ratios": {
-            "vs_bare": rates["same_core"] / rates["bare"],
-            "vs_stable_retro": rates["same_core"] / rates["stable_retro"],
-            "default_vs_stable_retro": rates["default_core"] / rates["stable_retro"],
+            "vs_bare": rates.ratio("same_core", "bare"),
+            "vs_stable_retro": rates.ratio("same_core", "stable_retro"),
+            "default_vs_stable_retro": rates.ratio("default_core", "stable_retro"),
         },
-        "figures": {f"{name}_frames_per_second": round(rate, 1) for name, rate in rates.items()},
+        "figures": {f"{name}_frames_per_second": round(rate, 1) for name, rate in rates.medians().items()},
     }
