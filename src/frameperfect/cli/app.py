@@ -115,10 +115,14 @@ def title(text: str) -> None:
         print(f"\n{text}", flush=True)
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run one command line and return its exit code; errors become one line on stderr."""
+def load_commands() -> None:
+    """Import the modules whose commands hang themselves in here."""
     from frameperfect.cli import bench, demo, doctor, evaluate, games, movies, train, watch  # noqa: F401
 
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; errors become one line on stderr."""
+    load_commands()
     # --debug counts wherever it stands, as it is added to the end of a line that failed.
     arguments, debug = [a for a in arguments if a != "--debug"], "--debug" in arguments
     command = typer.main.get_command(app)
