@@ -1,6 +1,7 @@
 # make setup          a working .venv/
 # make demo           train on a real game, evaluate, prove the best run (about ten minutes)
 # make test           lint and the whole test suite
+# make docs           the documentation site, in site/
 # make test-learning  learning targets with five seeds (slow)
 # make test-sanitize  the native code under thread, address and undefined-behaviour sanitizers
 .RECIPEPREFIX := >
@@ -8,7 +9,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard native/*/*.hpp native/*/*.cpp)
 
-.PHONY: setup build demo test lint format test-learning test-sanitize
+.PHONY: setup build demo test lint format docs test-learning test-sanitize
 
 setup: .venv/ready
 
@@ -36,6 +37,9 @@ format: build
 > $(BIN)/ruff check --fix .
 > $(BIN)/ruff format .
 > $(BIN)/clang-format -i $$(find native -name '*.hpp' -o -name '*.cpp')
+
+docs: build
+> NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 test: build lint
 > $(BIN)/python -m pytest -n 2 --dist loadfile -m "not learning"

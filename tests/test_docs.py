@@ -2,7 +2,8 @@
 
 `python` blocks of a page run in order in one namespace; `sh` blocks line by line in one folder; `toml` blocks
 that define a game must load. A `make` line must name a target of the Makefile (the targets themselves are
-what CI runs). Anything else in a page is fenced as `text`.
+what CI runs). A fence with attributes (`{ .python .example }`) shows a file of the repository, which has tests of
+its own. Anything else in a page is fenced as `text`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from tests.components import need
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^``` ?([^`\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SNIPPET = re.compile(r'--8<-- "([^"]+)"\n')
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -33,8 +35,12 @@ def pages_with(language: str) -> list[Path]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_page_has_only_blocks_that_something_checks(page: Path) -> None:
-    kinds = {kind for kind, _ in FENCE.findall(page.read_text())}
-    assert kinds <= {"python", "sh", "toml", "text", ""}
+    for kind, text in FENCE.findall(page.read_text()):
+        if kind.startswith("{"):
+            shown = SNIPPET.fullmatch(text)
+            assert shown and (ROOT / shown[1]).is_file()
+        else:
+            assert kind in {"python", "sh", "toml", "text", ""}
 
 
 @pytest.mark.parametrize("page", pages_with("python"), ids=lambda page: page.name)
@@ -75,3 +81,18 @@ def test_the_games_defined_in_a_page_load(page: Path, tmp_path: Path) -> None:
             folder.mkdir()
             (folder / "game.toml").write_text(block)
             load_game(folder)
+
+
+def test_the_site_is_built_without_warnings(tmp_path: Path) -> None:
+    need("mkdocs")
+    need("material")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", tmp_path]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    pages = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.html")}
+    assert {"index.html", "reference/cli.html", "reference/game-toml.html"} <= pages
+    for page in pages:  # nothing is fetched from elsewhere when it is read
+        loads = re.findall(
+            r'<(?:script|img|link)[^>]+(?:src|href)="(https?://[^"]+)"', (tmp_path / page).read_text()
+        )
+        assert not [one for one in loads if "canonical" not in one], page
