@@ -85,8 +85,8 @@ def game_toml() -> str:
     texts = _attribute_texts(Path(inspect.getsourcefile(schema) or ""))
     parts = [
         "# game.toml, every key\n\nMade from the schema that reads the file. Every table is closed: an "
-        "unknown key is an error that suggests the nearest one. [Games](../games.md) explains types, pointers and "
-        "expressions, and shows them at work.",
+        "unknown key is an error that suggests the nearest one. [Games](../games.md) explains types, pointers "
+        "and expressions, and shows them at work.",
     ]
     tables: list[tuple[str, type[Any]]] = []
     open_tables: list[tuple[str, str]] = []
