@@ -68,10 +68,12 @@ def _parameter(parameter: Any) -> str:
     else:
         names = ", ".join(f"`{one}`" for one in [*parameter.opts, *parameter.secondary_opts])
     default = parameter.default
-    if callable(default) or default in (None, (), [], False) or "Sentinel" in type(default).__name__:
-        shown = "needed" if parameter.required else ""
-    else:
+    if parameter.required:
+        shown = "needed"
+    elif isinstance(default, (str, float)) or type(default) is int:
         shown = f"`{default}`"
+    else:
+        shown = ""
     return f"| {names} | {_cell(getattr(parameter, 'help', '') or '')} | {shown} |"
 
 
@@ -85,8 +87,8 @@ def game_toml() -> str:
     texts = _attribute_texts(Path(inspect.getsourcefile(schema) or ""))
     parts = [
         "# game.toml, every key\n\nMade from the schema that reads the file. Every table is closed: an "
-        "unknown key is an error that suggests the nearest one. [Games](../games.md) explains types, pointers "
-        "and expressions, and shows them at work.",
+        "unknown key is an error that suggests the nearest one. [Games](../games.md) explains types, "
+        "pointers and expressions, and shows them at work.",
     ]
     tables: list[tuple[str, type[Any]]] = []
     open_tables: list[tuple[str, str]] = []

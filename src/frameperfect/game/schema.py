@@ -71,32 +71,46 @@ class GameSection(Section):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+\-]*$", max_length=120)
     """Letters, digits, `_ . + -`; by custom the game's name, a hyphen and the system's."""
     machine: str = "libretro"
+    """The backend: `libretro`, `atari`, or one of an entry point."""
     system: str | None = None
+    """The console, as `Nes` or `Genesis`; without it, what the ROM's extension says."""
     core: str | None = None
     """Where only one will do; otherwise the system's default is used."""
     options: dict[str, str | dict[str, str]] = {}
     """Settings of the machine or core, by its own names; those in a table hold for the core of its name."""
     rom: Rom | None = None
+    """The program: a file, its hash, or both."""
     program: str | None = None
     """The program's own name, where the machine finds it by name (an Atari game of ale-py)."""
     start: str | None = None
     """The start that is used where none is asked for; without it, the first of `[start.*]`."""
     title: str = ""
+    """The game's name as people write it."""
     about: str = ""
+    """A sentence on what one does in it."""
 
 
 class VariableSpec(Section):
     """`x = { address = 0x300, type = "<u2", scale = 256 }`; see `frameperfect.memory.Variable`."""
 
     address: int | None = Field(None, ge=0, lt=1 << 64)
+    """The console's own; with `domain`, an offset into that."""
     type: str = "u1"
+    """Byte order, kind and width: `>u2`, `<i4`, `d1` (BCD), `n2` (BCD in low nybbles), `<f4`."""
     domain: str | None = None
+    """A domain by name, for memory that lies on no bus."""
     mask: int | None = None
+    """Keep these bits, in place."""
     bit: int | None = None
+    """Pick one bit, as 0 or 1."""
     scale: int | float = 1
+    """What the value is divided by: 256 for eight bits of fraction."""
     pointer: list[int] | None = None
+    """In the place of an address: that of the first pointer, then what is added after each dereference."""
     unit: str = ""
+    """For people: px, frame, …"""
     about: str = ""
+    """For people."""
 
     def build(self, name: str) -> Variable:
         """The variable; raises GameError where its fields contradict each other."""
@@ -124,9 +138,11 @@ class StartSpec(Section):
     state: str | None = None
     """A state file beside `game.toml`, gzipped or plain; only `core` can read it."""
     core: str | None = None
+    """The core that made the state."""
     settle: int = Field(0, ge=0, le=3600)
     """Frames without input after it."""
     about: str = ""
+    """For people."""
 
     @model_validator(mode="after")
     def _one(self) -> StartSpec:
@@ -152,17 +168,24 @@ class EndSection(Section):
     """`[end]`: when an episode is over, whether it was won, and the run's clock."""
 
     terminated: Expression | None = None
+    """The episode is over, by the game's own rules."""
     truncated: Expression | None = None
+    """It is cut off: too long, or nothing happens any more."""
     success: Expression | None = None
+    """The goal is reached; `info["success"]`."""
     time: Expression | None = None
+    """The run's clock, in frames; what leaderboards compare."""
 
 
 class ScriptSection(Section):
     """`[script]`: Lua functions in the place of expressions, as in stable-retro's scenarios."""
 
     files: list[str]
+    """Lua files beside `game.toml`, loaded in this order."""
     reward: str | None = None
+    """The function that gives the step's reward."""
     terminated: str | None = None
+    """The function that says whether the episode is over."""
 
 
 _RESERVED = {"prev", "true", "false", *keyword.kwlist}
@@ -184,12 +207,17 @@ class Definition(Section):
     memory: Annotated[dict[str, VariableSpec], BeforeValidator(_names)] = {}
     start: dict[str, StartSpec] = {}
     actions: dict[str, Combinations] = {}
+    """Presets by name; the first is the default. `["", "Right", "Right A"]` is one choice of three; a list of
+    such lists is one choice from each, pressed together."""
     observation: ObservationSection = ObservationSection()
     reward: dict[str, Expression] = {}
+    """Named terms, expressions that are added up at each step."""
     end: EndSection = EndSection()
     define: Annotated[dict[str, Expression], BeforeValidator(_names)] = {}
+    """Names for expressions; they may use each other, not in a circle."""
     script: ScriptSection | None = None
     search: dict[str, dict[str, Any]] = {}
+    """`[search.NAME]`: the search's own keys."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Definition:
