@@ -19,6 +19,7 @@ from frameperfect.machines.libretro import recognise
 from frameperfect.machines.libretro.cores import find_core
 from frameperfect.machines.libretro.machine import LibretroMachine
 from frameperfect.machines.libretro.systems import SYSTEMS
+from frameperfect.memory import find_domain
 from frameperfect.testing import check_machine
 from tests.components import need
 from tests.roms import FRAMES, PADS, ROMS, mega_drive
@@ -343,6 +344,7 @@ def test_the_mega_drive_s_work_ram_lies_where_disassemblies_say() -> None:
     with open_machine(MachineSpec("libretro", airstriker(), system="Genesis")) as machine:
         domain = machine.domains["ram"]
         assert (domain.base, domain.size, domain.swap) == (0xFF0000, 65536, 2)
+        assert find_domain(machine.domains, 0) is None  # the cartridge's memory is not at address 0
 
 
 # -- controllers -----------------------------------------------------------------------------------

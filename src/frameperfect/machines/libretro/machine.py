@@ -30,6 +30,8 @@ from frameperfect.memory import Domain
 
 # The names of libretro's own memory regions; what else a memory map holds may be named by the console.
 _OWN_NAMES = ("ram", "save_ram", "vram", "rtc")
+_OFF_BUS = {name: i << 32 for i, name in enumerate(_OWN_NAMES) if i}
+"""Beyond any console's addresses, so that address 0 of the console is not mistaken for theirs."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,10 @@ def describe_memory(core: Any, opening: Opening) -> tuple[dict[str, Domain], dic
             view = view[: system.ram_size]
         elif base in system.blocks and name not in _OWN_NAMES:
             name = system.blocks[base]
+        elif (
+            base == 0 and name in _OFF_BUS
+        ):  # the core does not say where it lies, if it lies on the bus at all
+            base = _OFF_BUS[name]
         swap = 2 if name == "ram" and opening.core in system.swaps else 1
         hashed = writable and name not in opening.quirks.unhashed
         domains[name] = Domain(
