@@ -180,8 +180,8 @@ def keep_best(folder: Path, score: Score, settings: RunConfig, *, video: bool = 
     Raises:
         Failed: the movie did not replay.
     """
+    from frameperfect.cli.film import film
     from frameperfect.cli.play import open_for
-    from frameperfect.cli.watch import film
     from frameperfect.game import from_power_on, verify
     from frameperfect.movie import save_movie
 

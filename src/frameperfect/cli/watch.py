@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,6 +47,7 @@ def watch(
     core: Annotated[str | None, typer.Option(help="Another core than the recorded one.")] = None,
 ) -> None:
     """Make a video of a movie, of an agent, or of random play, with inputs and variables."""
+    from frameperfect.cli.film import film
     from frameperfect.cli.play import open_for
     from frameperfect.view.video import check_format
 
@@ -107,33 +106,6 @@ def record(
     print(f"{out}: {movie.frames} frames, {movie.seconds:.1f} s of {movie.game}, return {score:g}")
 
 
-def film(
-    movie: Movie,
-    path: Path,
-    game: str | None,
-    caption: str,
-    *,
-    frames: int | None = None,
-    core: str | None = None,
-    show: list[str] | None = None,
-    hud: bool = True,
-) -> None:
-    """Replay `movie` and write its (first) frames as a video, with a progress bar."""
-    from frameperfect.cli.play import open_for
-    from frameperfect.view.progress import ProgressLine
-    from frameperfect.view.video import Shot, movie_shots, record_video
-
-    count = movie.frames if frames is None else frames
-    with open_for(movie, path, game, core) as machine, ProgressLine(console(), "video") as line:
-
-        def shots() -> Iterator[Shot]:
-            for shot in itertools.islice(movie_shots(movie, machine, show, caption), count):
-                yield shot
-                line.update(shot.frame / count, f"{shot.frame} of {count} frames")
-
-        record_video(shots(), path, movie.frame_rate, buttons=_pressed_ports(movie), hud=hud)
-
-
 def _movie_of(
     what: str, seconds: float | None, seed: int, sticky: float | None, core: str | None
 ) -> tuple[Movie, str, str | None]:
@@ -149,9 +121,3 @@ def _movie_of(
     movie, score = play_best(who, seconds=seconds, seed=seed, sticky=sticky, core=core)
     player = "random" if who.run is None else who.run.name
     return movie, f"{movie.game}  {player}  return {score:g}", who.game
-
-
-def _pressed_ports(movie: Movie) -> list[tuple[str, ...]]:
-    """The buttons of each port up to the last one that the run uses."""
-    used = [port for port in range(len(movie.controllers)) if port == 0 or movie.inputs[:, port].any()]
-    return [movie.controllers[port].buttons for port in range(used[-1] + 1)]

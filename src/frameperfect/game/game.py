@@ -19,6 +19,7 @@ from frameperfect.game.schema import (
     EndSection,
     ObservationSection,
     StartSpec,
+    ViewSection,
     read_toml,
 )
 from frameperfect.machine import Machine, MachineSpec
@@ -114,6 +115,11 @@ class Game:
     def define(self) -> Mapping[str, str]:
         """Named expressions."""
         return self.definition.define
+
+    @property
+    def view(self) -> ViewSection:
+        """What pictures of a run show."""
+        return self.definition.view
 
     @property
     def search(self) -> Mapping[str, Mapping[str, Any]]:
@@ -239,12 +245,19 @@ class Game:
 
     # -- rules -------------------------------------------------------------------------------------
 
-    def rules(self, domains: Mapping[str, Domain], features: Sequence[str] | None = None) -> Rules:
+    def rules(
+        self,
+        domains: Mapping[str, Domain],
+        features: Sequence[str] | None = None,
+        *,
+        show_all: bool = False,
+    ) -> Rules:
         """Its rules on a machine with these domains.
 
         Args:
             domains: the machine's.
             features: instead of those in `[observation]`.
+            show_all: `values()` holds every variable and definition, whatever `[observation] info` says.
 
         Raises:
             GameError: an expression or `features.py` is wrong.
@@ -260,7 +273,7 @@ class Game:
             end=ends,
             features=chosen,
             functions=self._features(chosen),
-            info=self.observation.info,
+            info=None if show_all else self.observation.info,
             script=self._script(),
             where=self.where,
         )

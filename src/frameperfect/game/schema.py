@@ -38,6 +38,11 @@ def _expression(value: Any) -> Any:
     return str(value) if isinstance(value, (bool, int, float)) else value
 
 
+def _tuple(value: Any) -> Any:
+    """TOML has arrays for tuples."""
+    return tuple(value) if isinstance(value, list) else value
+
+
 Expression = Annotated[str, BeforeValidator(_expression)]
 Combinations = list[str] | list[list[str]]
 
@@ -158,7 +163,7 @@ class ObservationSection(Section):
 
     features: list[Expression] = []
     """Expressions, or names of functions in `features.py` beside `game.toml`."""
-    crop: tuple[int, int, int, int] | None = None
+    crop: Annotated[tuple[int, int, int, int], BeforeValidator(_tuple)] | None = None
     """The part of the screen worth seeing: top, left, height, width (0: to the edge)."""
     info: list[str] | None = None
     """The variables and definitions that an environment's info holds; all where this is left out."""
@@ -175,6 +180,20 @@ class EndSection(Section):
     """The goal is reached; `info["success"]`."""
     time: Expression | None = None
     """The run's clock, in frames; what leaderboards compare."""
+
+
+Pair = Annotated[tuple[str, str], BeforeValidator(_tuple)]
+
+
+class ViewSection(Section):
+    """`[view]`: what pictures of a run show; all by the names of variables or definitions."""
+
+    trail: Pair | None = None
+    """Where the player is in the world, x and y in pixels: `trail = ["x", "y"]`."""
+    camera: Pair | None = None
+    """The world's place at the left top of the screen; without it, the world is the screen."""
+    hud: list[str] | None = None
+    """What the panel beneath a picture shows; without it, the info of `[observation]`, else all variables."""
 
 
 class ScriptSection(Section):
@@ -216,6 +235,7 @@ class Definition(Section):
     define: Annotated[dict[str, Expression], BeforeValidator(_names)] = {}
     """Names for expressions; they may use each other, not in a circle."""
     script: ScriptSection | None = None
+    view: ViewSection = ViewSection()
     search: dict[str, dict[str, Any]] = {}
     """`[search.NAME]`: the search's own keys."""
 
@@ -227,6 +247,12 @@ class Definition(Section):
         if self.game.start is not None and self.game.start not in self.start:
             hint = did_you_mean(self.game.start, self.start)
             raise ValueError(f"[game] start: no [start.{self.game.start}].{hint}")
+        known = [*self.memory, *self.define]
+        for key in ("trail", "camera", "hud"):
+            for name in getattr(self.view, key) or ():
+                if name not in known:
+                    hint = did_you_mean(name, known) or f" There are {', '.join(known)}."
+                    raise ValueError(f"[view] {key}: '{name}' is no variable or definition.{hint}")
         return self
 
 
@@ -296,7 +322,7 @@ def _keys(path: list[str]) -> list[str]:
     tables: dict[tuple[str, ...], type[BaseModel]] = {
         (): Definition, ("game",): GameSection, ("game", "rom"): Rom, ("memory", "*"): VariableSpec,
         ("start", "*"): StartSpec, ("observation",): ObservationSection, ("end",): EndSection,
-        ("script",): ScriptSection,
+        ("script",): ScriptSection, ("view",): ViewSection,
     }  # fmt: skip
     key = tuple(path)
     if len(key) == 2 and key[0] in ("memory", "start"):

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from frameperfect.errors import MissingComponent
+from frameperfect.view.overlay.text import LINE, number_text, plain_line, text_width
 
-SIZE, LINE, MARGIN, MOST_LINES = 14, 20, 8, 6
+MARGIN, MOST_LINES = 8, 6
 BACK, DIM, TEXT, HELD = (18, 20, 26), (92, 98, 110), (226, 229, 235), (255, 176, 46)
 
 
@@ -63,38 +61,10 @@ class Hud:
                 self._put(panel, x, MARGIN + LINE * (1 + port), name, HELD if mask >> bit & 1 else DIM)
                 x += text_width(name + " ")
         for name, (x, y) in self._values.items():
-            value = values.get(name, 0)
-            self._put(panel, x, y, f"{value:.3f}" if isinstance(value, float) else str(value), TEXT)
+            self._put(panel, x, y, number_text(values.get(name, 0)), TEXT)
         return panel
 
     def _put(self, panel: NDArray[np.uint8], x: int, y: int, text: str, colour: tuple[int, int, int]) -> None:
         x = max(x, 0)
-        line = _line(text, colour)
+        line = plain_line(text, colour, BACK)
         panel[y : y + LINE, x : x + line.shape[1]] = line[:, : max(0, self.width - x)]
-
-
-@lru_cache(maxsize=4096)
-def text_width(text: str) -> int:
-    """Pixels that `text` takes in the panel's font."""
-    return int(_pillow()[2].getlength(text) + 0.5)
-
-
-@lru_cache(maxsize=4096)
-def _line(text: str, colour: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """One line of text, (LINE, width, 3); rendering glyphs is what a panel costs, so lines are kept."""
-    image_module, draw_module, font = _pillow()
-    image = image_module.new("RGB", (text_width(text) + 1, LINE), BACK)
-    draw_module.Draw(image).text((0, 0), text, colour, font)
-    return np.asarray(image, dtype=np.uint8)
-
-
-@lru_cache(maxsize=1)
-def _pillow() -> tuple[Any, Any, Any]:
-    """Pillow's image and drawing modules, and the monospaced font that Matplotlib carries."""
-    try:
-        import matplotlib
-        from PIL import Image, ImageDraw, ImageFont
-    except ImportError as missing:
-        raise MissingComponent(f"pictures need {missing.name}: pip install 'frameperfect[view]'") from missing
-    font = ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSansMono.ttf", SIZE)
-    return Image, ImageDraw, font
