@@ -76,6 +76,8 @@ def verify(
         )  # fmt: skip
     reader, writer = os.pipe()
     place = found.folder if found.source in ("bundled", "user", "path") else None
+    if place is not None and not (place / "game.toml").is_file():
+        place = found.find_rom()  # a bare ROM: there is nothing else to know it by
     task = {"path": str(path), "game": str(place or found.name), "core": core, "answer": writer}
     command = [sys.executable, "-c", "from frameperfect.game.proof import _child; _child()"]
     with os.fdopen(reader, "rb") as answer:

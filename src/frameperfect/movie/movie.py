@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frameperfect.errors import Desync, MovieError
-from frameperfect.machine import STATE_MAGIC, Capability, Controller, Inputs, Machine, PortInput
+from frameperfect.machine import STATE_MAGIC, Controller, Inputs, Machine, PortInput
 
 CHECKPOINT_EVERY = 60
 """Frames between two memory hashes."""
@@ -208,7 +208,7 @@ class Movie:
         for index, first in enumerate(starts):
             done = starts[index + 1] if index + 1 < len(starts) else self.frames
             if first in self.commands:
-                self._command(machine, first)
+                give_command(machine, self.commands[first], first)
             row = masks[first].tolist()
             inputs: Inputs = row
             if analog:
@@ -240,16 +240,6 @@ class Movie:
         differs[list(self.commands)] = True
         differs[[frame for frame, _ in self.checkpoints if frame < self.frames]] = True
         return np.flatnonzero(differs).tolist()
-
-    def _command(self, machine: Machine, frame: int) -> None:
-        for command in self.commands[frame].split():
-            if command == "power":
-                machine.reset()
-            elif command == "reset":
-                machine.require(Capability.RESET_BUTTON)
-                machine.press_reset()
-            else:
-                raise MovieError(f"frame {frame}: this machine has no '{command}'")
 
     def _desync(self, machine: Machine, frame: int, matched: int) -> Desync:
         variable: str | None = None
@@ -318,6 +308,22 @@ class Movie:
             checkpoints=[(frame + shift, digest) for frame, digest in self.checkpoints],
             values={frame + shift: values for frame, values in self.values.items()},
         )
+
+
+def give_command(machine: Machine, command: str, frame: int) -> None:
+    """Do what `command` says before `frame`: "reset", "power", or both.
+
+    Raises:
+        MovieError: a word that this machine does not know.
+        Unsupported: the console has no reset button.
+    """
+    for word in command.split():
+        if word == "power":
+            machine.reset()
+        elif word == "reset":
+            machine.press_reset()
+        else:
+            raise MovieError(f"frame {frame}: this machine has no '{word}'")
 
 
 def canonical(button: str) -> str:
