@@ -334,8 +334,19 @@ def test_a_new_games_file_loads_and_runs(tmp_path: Path, home: Path) -> None:
     assert name in games("user")
     with pytest.raises(GameError, match="is there already"):
         write_new_game(rom)
-    known = write_new_game(airstriker_rom(), tmp_path / "known")
-    assert "score" in load_game(known).definition.memory
+
+
+def test_a_new_game_of_a_known_rom_has_all_that_is_known(tmp_path: Path, home: Path) -> None:
+    known = load_game("Airstriker-Genesis")
+    elsewhere = load_game(write_new_game(airstriker_rom(), tmp_path / "known"))
+    assert elsewhere.definition.memory == known.definition.memory
+    assert elsewhere.definition.reward == known.definition.reward
+    assert elsewhere.definition.observation.features == []  # its functions are Python code, not run there
+    own = load_game(write_new_game(airstriker_rom()))
+    assert own.definition.observation == known.definition.observation
+    with frameperfect.open(own.folder, start="level1") as machine:
+        assert machine.read("lives") == 3
+        assert machine.game.rules(machine.domains).features
 
 
 # -- Lua ---------------------------------------------------------------------------------------------------

@@ -108,11 +108,14 @@ def new_game(
     folder: Annotated[Path | None, typer.Option(help="Where to; otherwise among your own games.")] = None,
 ) -> None:
     """Write a commented game.toml for a ROM, to start from."""
-    from frameperfect.game import write_new_game
+    from frameperfect.game import load_game, write_new_game
 
     path = write_new_game(rom, folder)
     where = shlex.quote(str(path.parent))
-    print(f"{path}: fill in [memory], [reward] and [end]")
+    if load_game(path).definition.reward:
+        print(f"{path}: the ROM is known, and what is known of it is in there")
+    else:
+        print(f"{path}: fill in [memory], [reward] and [end]")
     print(f"`frameperfect info {where}` shows what it says, `frameperfect watch {where}` plays it at random")
 
 

@@ -38,7 +38,8 @@ _HELP = """\
 def write_new_game(rom: Path, folder: Path | None = None) -> Path:
     """Write a `game.toml` for a ROM, with the ROM beside it; returns the path of the file.
 
-    What is known of the game already (stable-retro's memory map and rules) is in it.
+    What is known of the game already (its memory map, rules and starts) is in it, with the files that they
+    need. Python functions of its features come along only into the user's games, where Python code is run.
 
     Args:
         rom: the program.
@@ -66,25 +67,34 @@ def write_new_game(rom: Path, folder: Path | None = None) -> Path:
         section = definition.game.model_copy(
             update={
                 "name": name,
-                "start": None,
                 "rom": _rom_entry(rom),
                 "program": None,
             }
         )
         actions = dict(game.actions) or {"pad": _groups(machine)}
-        named = definition.memory.keys() | definition.define.keys()
-        # Functions of its features.py stay where they are.
-        features = [f for f in definition.observation.features if not f.isidentifier() or f in named]
-        observation = definition.observation.model_copy(update={"features": features})
+        observation, files = definition.observation, {}
+        code = game.folder / "features.py" if game.folder is not None else None
+        if code is not None and code.is_file() and folder.resolve().is_relative_to(folders.home().resolve()):
+            files["features.py"] = code
+        else:
+            named = definition.memory.keys() | definition.define.keys()
+            features = [f for f in observation.features if not f.isidentifier() or f in named]
+            observation = observation.model_copy(update={"features": features})
+        starts = {}
+        for label, start in definition.start.items():
+            kind = "movie" if start.movie is not None else "state"
+            path = game.file(getattr(start, kind))
+            files[path.name] = path
+            starts[label] = start.model_copy(update={kind: path.name})
         fresh = definition.model_copy(
-            update={"game": section, "start": {}, "actions": actions, "observation": observation}
+            update={"game": section, "start": starts, "actions": actions, "observation": observation}
         )
         help_text = _HELP.format(domains=_domains(machine), example=_example(machine))
         buttons = ", ".join(machine.controllers[0].buttons) if machine.controllers else "none"
     text = write_toml(fresh)
     heading = f"# {name}: a game of frameperfect. `frameperfect watch '{folder}'` shows it.\n"
     if known:
-        heading += f"# The memory map and the rules are those that {game.source} has for this ROM.\n"
+        heading += f"# All of it is what {game.source} knows of this ROM: change what you like.\n"
     actions_help = (
         f"# Combinations of buttons that an agent chooses from, one of each list. Buttons: {buttons}.\n"
     )
@@ -92,6 +102,8 @@ def write_new_game(rom: Path, folder: Path | None = None) -> Path:
     try:
         if not (folder / rom.name).exists() or (folder / rom.name).resolve() != rom.resolve():
             folders.write_whole(folder / rom.name, rom.read_bytes())
+        for file, path in files.items():
+            folders.write_whole(folder / file, path.read_bytes())
         folders.write_whole(target, f"{heading}{text}\n{help_text}".encode())
     except OSError as wrong:
         raise GameError(f"{folder}: {wrong.strerror or wrong}") from None
@@ -117,7 +129,9 @@ def _groups(machine: Machine) -> list[list[str]]:
 
 def _domains(machine: Machine) -> str:
     return ", ".join(
-        f"{d.name} ({d.size:,} bytes at {d.base:#x})" if d.base else f"{d.name} ({d.size:,} bytes)"
+        f"{d.name} ({d.size:,} bytes at {d.base:#x})"
+        if 0 < d.base < 1 << 32
+        else f"{d.name} ({d.size:,} bytes)"
         for d in machine.domains.values()
     )
 

@@ -66,5 +66,12 @@ def _value(value: Any) -> str:
     if isinstance(value, (int, float)):
         return repr(value)
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items()) + " }"
+        return "{ " + ", ".join(f"{_key(k)} = {_entry(k, v)}" for k, v in value.items()) + " }"
     return "[" + ", ".join(_value(v) for v in value) + "]"
+
+
+def _entry(key: str, value: Any) -> str:
+    """Addresses and masks as people write them: in hex."""
+    if key in ("address", "mask") and isinstance(value, int) and value >= 0:
+        return f"{value:#x}"
+    return _value(value)
