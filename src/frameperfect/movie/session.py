@@ -16,7 +16,7 @@ from frameperfect.movie import fpm
 from frameperfect.movie.files import MAX_FILE, save_movie
 from frameperfect.movie.keyframes import Keyframes
 from frameperfect.movie.movie import CHECKPOINT_EVERY, Movie, give_command
-from frameperfect.movie.tape import Row, Tape
+from frameperfect.movie.tape import Row, Tape, masks
 
 KEYFRAME_EVERY = 10
 """Frames between two states: going back costs replaying fewer than these, a few milliseconds."""
@@ -25,8 +25,8 @@ APPROACH = 300
 BUDGET = 64 << 20
 """Bytes of states: half an hour of a Mega Drive game at full density, and ever longer thinned out."""
 
-# A slot's file: this line, a digest of all that follows, the movie's length, the movie up to the slot as .fpm,
-# the sealed state there.
+# A slot's file: this line, a digest of all that follows, the movie's length, the movie up to the slot as
+# .fpm, the sealed state there.
 SLOT_MAGIC = b"frameperfect slot 1\n"
 
 
@@ -103,8 +103,8 @@ class Session:
 
     def advance(self, inputs: Inputs = None) -> None:
         """Play and record one frame; what the run had from here on is overwritten, which is one rerecord."""
-        masks, analog = self.machine.parse_inputs(inputs)
-        row: Row = analog or (*masks, *[0] * (len(self.machine.controllers) - len(masks)))
+        pressed, analog = self.machine.parse_inputs(inputs)
+        row: Row = analog or (*pressed, *[0] * (len(self.machine.controllers) - len(pressed)))
         if self._frame < self.frames:
             self.rerecords += 1
             self._tape.cut(self._frame)
@@ -150,7 +150,7 @@ class Session:
         frame = self._frame if frame is None else frame
         if not 0 < frame <= self.frames:
             return (0,) * len(self.machine.controllers)
-        return tuple(one if isinstance(one, int) else one.buttons for one in self._tape.rows[frame - 1])
+        return masks(self._tape.rows[frame - 1])
 
     def inputs_ahead(self) -> Row | None:
         """What the run holds at the next frame; None at its end."""

@@ -28,11 +28,11 @@ class Tape:
     def of(cls, movie: Movie, controllers: tuple[Controller, ...]) -> Tape:
         """The run of `movie` by the buttons of `controllers`; raises as `remap` does."""
         ports = len(controllers)
-        masks = remap(movie.inputs, movie.controllers, controllers)
-        masks = np.pad(masks, ((0, 0), (0, ports - masks.shape[1])))
+        pressed = remap(movie.inputs, movie.controllers, controllers)
+        pressed = np.pad(pressed, ((0, 0), (0, ports - pressed.shape[1])))
         tape = cls([], dict(movie.commands), dict(movie.checkpoints), dict(movie.values))
         analog = [rows is not None for rows in (movie.axes, movie.pointers)]
-        for frame, row in enumerate(masks.tolist()):
+        for frame, row in enumerate(pressed.tolist()):
             tape.append(_analog_row(movie, frame, row) if any(analog) else tuple(row))
         return tape
 
@@ -91,8 +91,7 @@ class Tape:
     def _inputs(self, ports: int) -> NDArray[np.uint32]:
         out = np.zeros((self.frames, ports), np.uint32)
         for frame, row in enumerate(self.rows):
-            for port, one in enumerate(row):
-                out[frame, port] = one.buttons if isinstance(one, PortInput) else one
+            out[frame] = masks(row)
         return out
 
     def _axes(self, ports: int) -> NDArray[np.int16] | None:
@@ -118,7 +117,12 @@ class Tape:
         return out if out.any() else None
 
 
-def _analog_row(movie: Movie, frame: int, masks: list[int]) -> tuple[PortInput, ...]:
+def masks(row: Row) -> tuple[int, ...]:
+    """The masks by port, without what is analog."""
+    return tuple(one.buttons if isinstance(one, PortInput) else one for one in row)
+
+
+def _analog_row(movie: Movie, frame: int, pressed: list[int]) -> tuple[PortInput, ...]:
     axes, pointers = movie.axes, movie.pointers
     there = range(len(movie.controllers))
     return tuple(
@@ -127,5 +131,5 @@ def _analog_row(movie: Movie, frame: int, masks: list[int]) -> tuple[PortInput, 
             tuple(axes[frame, port].tolist()) if axes is not None and port in there else (),
             tuple(pointers[frame, port].tolist()) if pointers is not None and port in there else None,
         )
-        for port, mask in enumerate(masks)
+        for port, mask in enumerate(pressed)
     )
