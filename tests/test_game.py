@@ -336,6 +336,15 @@ def test_a_new_games_file_loads_and_runs(tmp_path: Path, home: Path) -> None:
         write_new_game(rom)
 
 
+def test_a_game_s_folder_is_a_game_where_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "game.toml").write_text('[game]\nname = "Mine-Nes"\n')
+    monkeypatch.chdir(tmp_path)
+    assert load_game("mine").name == "Mine-Nes"
+    monkeypatch.chdir(tmp_path / "mine")
+    assert load_game(".").name == "Mine-Nes"
+
+
 def test_a_new_game_of_a_known_rom_has_all_that_is_known(tmp_path: Path, home: Path) -> None:
     known = load_game("Airstriker-Genesis")
     elsewhere = load_game(write_new_game(airstriker_rom(), tmp_path / "known"))

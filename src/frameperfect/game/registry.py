@@ -58,7 +58,8 @@ def load_game(game: str | os.PathLike[str] | Game, source: str | None = None) ->
     """A game by its name, or by a path: of a `game.toml`, its folder, or a ROM.
 
     Args:
-        game: a path is told from a name by a slash, an ending `.toml`, or being a `pathlib.Path`.
+        game: a path is told from a name by a slash, an ending `.toml`, or being a `pathlib.Path`; what is no
+            known name may be a ROM or a game's folder here.
         source: where to look, if not everywhere; see `sources`.
 
     Raises:
@@ -75,7 +76,7 @@ def load_game(game: str | os.PathLike[str] | Game, source: str | None = None) ->
         where = _source(one).get(game)
         if where is not None:
             return _load(one, game, where)
-    if Path(game).is_file():
+    if Path(game).is_file() or (Path(game) / "game.toml").is_file():
         return _from_path(Path(game))
     known = games(source)
     raise UnknownGame(f"no game '{game}'.{did_you_mean(game, known)} `frameperfect games` lists all.")
