@@ -19,6 +19,7 @@ need("av")
 need("matplotlib")
 
 from frameperfect.view.hud import Hud  # noqa: E402
+from frameperfect.view.overlay import Scene  # noqa: E402
 from frameperfect.view.plots import Curve, draw_learning_curve  # noqa: E402
 from frameperfect.view.video import Shot, enlarge, record_video  # noqa: E402
 
@@ -31,7 +32,11 @@ def shots(count: int, height: int = 112, width: int = 160) -> list[Shot]:
     for frame in range(1, count + 1):
         image = np.zeros((height, width, 3), np.uint8)
         image[..., 0] = 40 + 3 * frame
-        result.append(Shot(image, frame, [frame % 16], {"score": frame, "x": frame / 8}))
+        values = {"score": frame, "x": frame / 8}
+        scene = Scene(
+            frame=frame, frame_rate=60, controllers=BUTTONS, masks=[frame % 16], values=values
+        )
+        result.append(Shot(image, scene))
     return result
 
 
@@ -45,7 +50,7 @@ def frames_of(path: Path) -> list[np.ndarray]:
 def test_an_mp4_has_every_frame_at_the_games_rate(tmp_path: Path) -> None:
     import av
 
-    assert record_video(shots(30), tmp_path / "run.mp4", 59.9227, buttons=BUTTONS) == 30
+    assert record_video(shots(30), tmp_path / "run.mp4", 59.9227, hud=["score", "x"]) == 30
     with av.open(str(tmp_path / "run.mp4")) as container:
         assert float(container.streams.video[0].average_rate) == pytest.approx(59.9227, abs=1e-3)
     pictures = frames_of(tmp_path / "run.mp4")
@@ -55,14 +60,14 @@ def test_an_mp4_has_every_frame_at_the_games_rate(tmp_path: Path) -> None:
 
 
 def test_small_screens_are_enlarged_by_a_whole_factor(tmp_path: Path) -> None:
-    record_video(shots(2), tmp_path / "run.mp4", 60, hud=False)
+    record_video(shots(2), tmp_path / "run.mp4", 60, hud=None)
     assert frames_of(tmp_path / "run.mp4")[0].shape == (448, 640, 3)
     image = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
     assert (enlarge(image, 3) == np.kron(image.transpose(2, 0, 1), np.ones((3, 3))).transpose(1, 2, 0)).all()
 
 
 def test_a_screen_that_changes_its_size_keeps_the_videos(tmp_path: Path) -> None:
-    record_video(shots(2) + shots(2, 120, 128) + shots(2, 56, 400), tmp_path / "run.mp4", 60, hud=False)
+    record_video(shots(2) + shots(2, 120, 128) + shots(2, 56, 400), tmp_path / "run.mp4", 60, hud=None)
     assert {picture.shape for picture in frames_of(tmp_path / "run.mp4")} == {(448, 640, 3)}
 
 
@@ -74,7 +79,7 @@ def test_a_screen_with_odd_sides_can_be_encoded(tmp_path: Path) -> None:
 def test_a_gif_runs_at_about_the_speed_of_the_game(tmp_path: Path) -> None:
     from PIL import Image
 
-    record_video(shots(60), tmp_path / "run.gif", 60, buttons=BUTTONS)
+    record_video(shots(60), tmp_path / "run.gif", 60, hud=["score"])
     with Image.open(tmp_path / "run.gif") as gif:
         total = 0.0
         for place in range(gif.n_frames):
@@ -88,7 +93,7 @@ def test_a_sheet_shows_at_most_twenty_pictures_from_first_to_last(tmp_path: Path
     from PIL import Image
 
     plain = [Shot(np.full((200, 200, 3), i * 255 // max(count - 1, 1), np.uint8)) for i in range(count)]
-    assert record_video(iter(plain), tmp_path / "run.png", 60, hud=False) == count
+    assert record_video(iter(plain), tmp_path / "run.png", 60, hud=None) == count
     with Image.open(tmp_path / "run.png") as sheet:
         pixels = np.asarray(sheet)
     shown = min(count, 20)
@@ -150,7 +155,7 @@ from frameperfect.view.video import Shot, record_video
 noise = np.random.default_rng(0)
 pictures = (Shot(noise.integers(0, 256, (400, 400, 3), dtype=np.uint8)) for _ in range(12))
 try:
-    record_video(pictures, Path(sys.argv[1]), 60, hud=False)
+    record_video(pictures, Path(sys.argv[1]), 60, hud=None)
 except OSError as error:
     print(error.errno, error.filename)
 """

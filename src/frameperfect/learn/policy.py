@@ -45,6 +45,34 @@ class Policy:
         `state` is what the last call gave; None starts an episode. In a batch, set the rows of environments
         that start anew to 0. Without `deterministic`, actions are drawn by their chances.
         """
+        logits, after, single = self._forward(obs, state)
+        with torch.inference_mode():
+            choice = Distribution(self.actions, logits)
+            if deterministic:
+                picked = choice.mode()
+            else:
+                shape = (len(logits), len(self.actions.choices))
+                picked = choice.sample(torch.rand(shape, generator=self.generator).to(self.device))
+        chosen = self.actions.to_env(picked.cpu().numpy())
+        next_state = None if after is None else tuple(each.cpu().numpy().copy() for each in after)
+        return (chosen[0] if single else chosen), next_state
+
+    def probabilities(self, obs: Any, state: State = None) -> NDArray[np.float32]:
+        """The chances that `act` draws by: (B, A), or (A,) for one environment's observation.
+
+        One entry an alternative, choice after choice; for buttons, the chance that each is held.
+        """
+        logits, _, single = self._forward(obs, state)
+        with torch.inference_mode():
+            if self.actions.binary:
+                chances = logits.sigmoid()
+            else:
+                chances = torch.cat([part.softmax(1) for part in logits.split(self.actions.choices, 1)], 1)
+        rows: NDArray[np.float32] = chances.cpu().numpy()
+        return rows[0] if single else rows
+
+    def _forward(self, obs: Any, state: State) -> tuple[torch.Tensor, Any, bool]:
+        """Logits, the recurrent state after, and whether `obs` is one environment's."""
         named = arrays(obs)
         first = self.inputs[0]
         single = named[first.name].ndim == len(first.shape)
@@ -56,15 +84,7 @@ class Policy:
         before = None if state is None else tuple(torch.from_numpy(each).to(self.device) for each in state)
         with torch.inference_mode():
             logits, _, after = self.network(tensors, before)
-            choice = Distribution(self.actions, logits)
-            if deterministic:
-                picked = choice.mode()
-            else:
-                shape = (len(logits), len(self.actions.choices))
-                picked = choice.sample(torch.rand(shape, generator=self.generator).to(self.device))
-        chosen = self.actions.to_env(picked.cpu().numpy())
-        next_state = None if after is None else tuple(each.cpu().numpy().copy() for each in after)
-        return (chosen[0] if single else chosen), next_state
+        return logits, after, single
 
 
 class RandomPolicy:

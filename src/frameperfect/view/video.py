@@ -1,15 +1,15 @@
-"""Videos of runs: MP4, GIF, or a sheet of pictures as PNG, with the inputs and variables beneath.
+"""Videos of runs: MP4, GIF, or a sheet of pictures as PNG, with overlays, and a panel beneath.
 
 Small screens are enlarged by a whole factor, so that a pixel stays a sharp square.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from frameperfect.errors import FrameperfectError, MissingComponent
 from frameperfect.view.atomic import replacing
 from frameperfect.view.hud import Hud
+from frameperfect.view.overlay import Canvas, Overlay, Scene, Spectator, draw
 
 if TYPE_CHECKING:
     from frameperfect.machine import Machine
@@ -30,15 +31,18 @@ SHEET_COLUMNS, SHEET_ROWS = 5, 4
 GIF_RATE = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Shot:
-    """One frame to show: its picture (H, W, 3) uint8 RGB, and what the HUD says of it."""
+class Shot(NamedTuple):
+    """One frame to show: its picture (H, W, 3) uint8 RGB, and what there is to say of it."""
 
     image: NDArray[np.uint8]
-    frame: int = 0
-    masks: Sequence[int] = ()
-    values: Mapping[str, int | float] = field(default_factory=dict)
-    caption: str = ""
+    scene: Scene = Scene()
+
+
+class Chances(NamedTuple):
+    """What an agent thought as it played: (steps, actions) chances, and what each action is called."""
+
+    chances: NDArray[np.floating[Any]]
+    names: Sequence[str]
 
 
 def record_video(
@@ -46,21 +50,26 @@ def record_video(
     path: Path,
     frame_rate: float,
     *,
-    buttons: Sequence[Sequence[str]] = (),
-    hud: bool = True,
+    hud: Sequence[str] | None = (),
+    overlays: Sequence[Overlay] = (),
 ) -> int:
     """Write `shots` to `path` and return how many there were; the suffix says the format.
 
-    A GIF gets about 20 pictures a second; a PNG sheet 20 pictures spread evenly over the run. `buttons`
-    are the names of each port's buttons, in mask order.
+    A GIF gets about 20 pictures a second; a PNG sheet 20 pictures spread evenly over the run. `hud` names the
+    variables in the panel beneath; without a panel it is None.
 
     Raises:
         FrameperfectError: the suffix is none of `FORMATS`, or there was no shot.
         MissingComponent: PyAV or Pillow is not installed.
         OSError: the file can't be written; nothing is left of it.
     """
+    composer = Composer(hud, overlays)
+    return write_pictures((composer.picture(shot) for shot in shots), path, frame_rate)
+
+
+def write_pictures(pictures: Iterator[NDArray[np.uint8]], path: Path, frame_rate: float) -> int:
+    """As `record_video`, of pictures that are composed already, all of one size."""
     check_format(path)
-    pictures = _compose(shots, frame_rate, buttons if hud else None)
     with replacing(path) as part:
         if path.suffix.lower() == ".mp4":
             count = _write_mp4(pictures, part, frame_rate)
@@ -73,30 +82,62 @@ def record_video(
     return count
 
 
-def check_format(path: Path) -> None:
-    """Refuse a video whose suffix says no known format, before any work is done for it.
+def write_picture(picture: NDArray[np.uint8], path: Path) -> None:
+    """Write one picture as PNG.
 
     Raises:
-        FrameperfectError: it is none of `FORMATS`.
+        MissingComponent: Pillow is not installed.
+        OSError: the file can't be written; nothing is left of it.
     """
-    if path.suffix.lower() not in FORMATS:
-        raise FrameperfectError(f"{path}: no video format '{path.suffix}'; use one of {', '.join(FORMATS)}")
+    try:
+        from PIL import Image
+    except ImportError:
+        raise MissingComponent("pictures need Pillow: pip install 'frameperfect[view]'") from None
+    with replacing(path) as part:
+        Image.fromarray(picture).save(part, format="PNG")
+
+
+def check_format(path: Path, formats: Sequence[str] = FORMATS) -> None:
+    """Refuse a picture or video whose suffix says no known format, before any work is done for it.
+
+    Raises:
+        FrameperfectError: it is none of `formats`.
+    """
+    if path.suffix.lower() not in formats:
+        raise FrameperfectError(f"{path}: no video format '{path.suffix}'; use one of {', '.join(formats)}")
 
 
 def movie_shots(
-    movie: Movie, machine: Machine, watched: Sequence[str] | None = None, caption: str = ""
+    movie: Movie,
+    machine: Machine,
+    caption: str = "",
+    *,
+    every: int = 1,
+    chances: Chances | None = None,
 ) -> Iterator[Shot]:
-    """Replay `movie` on `machine`, a shot a frame; `watched` names the variables shown (None: all).
+    """Replay `movie` on `machine`, a shot a frame, whose picture holds until the next.
+
+    The rules are evaluated every `every` frames, and `chances` has a row for each of these steps.
 
     Raises:
-        GameError: a watched variable is not in the game's memory map.
         Desync: the replay left the recorded run.
     """
-    names = list(machine.variables) if watched is None else list(watched)
+    controllers = pressed_ports(movie)
+    movie.begin(machine)
+    spectator = Spectator(machine, every)
+    more: dict[str, Any] = {"caption": caption, "controllers": controllers}
     for frame in movie.replay(machine):
-        masks = [int(mask) for mask in movie.inputs[frame - 1]]
-        values = {name: machine.read(name) for name in names}
-        yield Shot(machine.screen(copy=False), frame, masks, values, caption)
+        if chances is not None and len(chances.chances):
+            step = min((frame - 1) // every, len(chances.chances) - 1)
+            more |= {"probabilities": chances.chances[step].tolist(), "action_names": chances.names}
+        masks = movie.inputs[frame - 1].tolist()
+        yield Shot(machine.screen(copy=False), spectator.look(frame, masks, **more))
+
+
+def pressed_ports(movie: Movie) -> list[tuple[str, ...]]:
+    """The buttons of each port up to the last one that the run uses."""
+    used = [port for port in range(len(movie.controllers)) if port == 0 or movie.inputs[:, port].any()]
+    return [movie.controllers[port].buttons for port in range(used[-1] + 1)] if movie.controllers else []
 
 
 def enlarge(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
@@ -104,27 +145,46 @@ def enlarge(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     return image.repeat(factor, axis=1).repeat(factor, axis=0)
 
 
-def _compose(
-    shots: Iterable[Shot], frame_rate: float, buttons: Sequence[Sequence[str]] | None
-) -> Iterator[NDArray[np.uint8]]:
-    """Pictures of one size: the first shot sets it, and a screen that changes its mode is stretched to it."""
-    height = width = factor = 0
-    panel: Hud | None = None
-    for shot in shots:
-        if factor == 0:
-            height, width = shot.image.shape[:2]
-            factor = max(1, -(-LEAST_HEIGHT // height))
-            if buttons is not None:
-                panel = Hud(width * factor, buttons, list(shot.values), frame_rate)
-        image = shot.image
-        if image.shape[:2] != (height, width):
-            rows = np.arange(height) * image.shape[0] // height
-            image = image[rows][:, np.arange(width) * image.shape[1] // width]
-        image = enlarge(image, factor)
-        if panel is not None:
-            below = panel.draw(shot.frame, shot.masks, shot.values, shot.caption)
-            image = np.concatenate([image, below])
-        yield image
+class Composer:
+    """Makes pictures of one size from shots: the game enlarged, overlays on it, the panel beneath.
+
+    The first shot sets the size, and a screen that changes its mode is stretched to it. `hud` names the
+    variables in the panel; None leaves it out. `factor` enlarges; without it, a small screen gets big enough.
+    """
+
+    def __init__(
+        self, hud: Sequence[str] | None, overlays: Sequence[Overlay] = (), factor: int | None = None
+    ) -> None:
+        self._hud, self._overlays, self._factor = hud, overlays, factor
+        self._height = self._width = 0
+        self._panel: Hud | None = None
+
+    def picture(self, shot: Shot) -> NDArray[np.uint8]:
+        """The composed picture, new and writable."""
+        return self.finish(self.screen(shot.image), shot.scene)
+
+    def screen(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The game's picture alone, enlarged."""
+        if not self._height:
+            self._height, self._width = image.shape[:2]
+            self._factor = self._factor or max(1, -(-LEAST_HEIGHT // self._height))
+        if image.shape[:2] != (self._height, self._width):
+            rows = np.arange(self._height) * image.shape[0] // self._height
+            image = image[rows][:, np.arange(self._width) * image.shape[1] // self._width]
+        assert self._factor is not None
+        return enlarge(image, self._factor)
+
+    def finish(self, screen: NDArray[np.uint8], scene: Scene) -> NDArray[np.uint8]:
+        """Overlays drawn on what `screen` gave, and the panel beneath it."""
+        assert self._factor is not None
+        if self._overlays:
+            draw(self._overlays, Canvas(screen), replace(scene, factor=self._factor))
+        if self._hud is None:
+            return screen
+        if self._panel is None:
+            self._panel = Hud(screen.shape[1], scene.controllers, self._hud, scene.frame_rate)
+        below = self._panel.draw(scene.frame, scene.masks, scene.values, scene.caption)
+        return np.concatenate([screen, below])
 
 
 def _write_mp4(pictures: Iterator[NDArray[np.uint8]], path: Path, frame_rate: float) -> int:

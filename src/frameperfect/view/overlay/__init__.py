@@ -1,7 +1,7 @@
 """Drawing on the frames of a run: in the window, in videos and in screenshots alike.
 
-An overlay is a function of a `Canvas` and a `Scene`; a list of them is applied in order. Those that the product
-brings have names, for `--overlay NAME`.
+An overlay is a function of a `Canvas` and a `Scene`; a list of them is applied in order. Those that the
+product brings have names, for `--overlay NAME`.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from frameperfect.view.overlay.text import LINE, coverage, plain_line
+from frameperfect.view.overlay.text import LINE, inked, plain_line, text_width
 
 Colour: TypeAlias = tuple[int, int, int]
 
@@ -32,19 +32,20 @@ class Canvas:
         if not _finite(x, y):
             return
         left, top = _whole(x), _whole(y)
-        line = coverage(text) if back is None else plain_line(text, colour, back)
-        place = self._clip(left, top, line.shape[1], LINE)
+        line = None if back is None else plain_line(text, colour, back)
+        place = self._clip(left, top, text_width(text), LINE)
         if place is None:
             return
         rows, columns, own_rows, own_columns = place
         part = self.picture[rows, columns]
-        if back is not None:
+        if line is not None:
             part[:] = line[own_rows, own_columns]
             return
-        covered = line[own_rows, own_columns, None].astype(np.uint16)
-        mixed = covered * np.array(colour, np.uint16)
-        mixed += (255 - covered) * part
-        part[:] = mixed // 255
+        rest, ink = inked(text, colour)
+        mixed = rest[own_rows, own_columns] * part
+        mixed += ink[own_rows, own_columns]
+        mixed >>= 8
+        part[:] = mixed
 
     def line(self, x0: float, y0: float, x1: float, y1: float, colour: Colour, width: int = 1) -> None:
         """A straight line, both ends included."""
@@ -55,8 +56,8 @@ class Canvas:
         at = np.asarray(points, np.float64).reshape(-1, 2)
         if len(at) < 2:
             return
-        for shift_x, shift_y in _nib(width):
-            rows, columns = _pixels(at[:-1] + (shift_x, shift_y), at[1:] + (shift_x, shift_y), self)
+        for shift in _nib(width):
+            rows, columns = _pixels(at[:-1] + np.array(shift), at[1:] + np.array(shift), self)
             self.picture[rows, columns] = colour
 
     def box(self, x: float, y: float, width: float, height: float, colour: Colour) -> None:
@@ -113,9 +114,13 @@ class Canvas:
 
         `low` lies at the bottom and `high` at the top; without them, the least and the greatest value do.
         """
+        if not _finite(x, y, width, height) or width < 1 or height < 1:
+            return
         at = np.asarray(values, np.float64)
+        if len(at) > width:  # a pixel shows one value
+            at = at[np.linspace(0, len(at) - 1, int(width)).round().astype(np.intp)]
         known = at[np.isfinite(at)]
-        if not len(known) or not _finite(x, y, width, height) or width < 1 or height < 1:
+        if not len(known):
             return
         low = float(known.min()) if low is None else low
         high = float(known.max()) if high is None else high
@@ -164,7 +169,7 @@ def _nib(width: int) -> list[tuple[int, int]]:
 def _pixels(
     begin: NDArray[np.float64], end: NDArray[np.float64], canvas: Canvas
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows and columns of the pixels on the segments from `begin` to `end`, both (N, 2), inside the canvas."""
+    """Rows and columns of the canvas' pixels on the segments from `begin` to `end`, both (N, 2)."""
     known = np.isfinite(begin).all(axis=1) & np.isfinite(end).all(axis=1)
     begin, end = np.clip(begin[known], -FAR, FAR), np.clip(end[known], -FAR, FAR)
     # Liang and Barsky (1984): the part of each segment, from t0 to t1, that lies inside all four edges.

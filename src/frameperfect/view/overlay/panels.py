@@ -15,7 +15,7 @@ from frameperfect.view.overlay.text import LINE, number_text, text_width
 BACK, EDGE, OFF = (14, 16, 22), (70, 76, 90), (52, 57, 69)
 DIM, TEXT, LIT = (166, 172, 184), (238, 240, 245), (255, 176, 46)
 GOOD, BAD = (94, 201, 120), (240, 96, 84)
-MARGIN, PAD, OPACITY = 8, 6, 0.72
+MARGIN, PAD, OPACITY = 8, 6, 0.84
 
 
 def panel(canvas: Canvas, x: float, y: float, width: float, height: float) -> None:
@@ -135,6 +135,7 @@ class Reward:
 
     def __init__(self) -> None:
         self._totals: History[tuple[float, ...]] = History(REMEMBERED)
+        self._sums: History[float] = History(REMEMBERED)
 
     def __call__(self, canvas: Canvas, scene: Scene) -> None:
         """Draw it."""
@@ -144,7 +145,8 @@ class Reward:
         before = self._totals.entries[-1] if self._totals.entries else (0.0,) * len(scene.terms)
         totals = tuple(old + new for old, new in zip(before, scene.terms.values(), strict=True))
         self._totals.put(scene.frame, totals)
-        sums = [sum(entry) for entry in self._totals.last(round(10 * scene.frame_rate))]
+        self._sums.put(scene.frame, sum(totals))
+        sums = self._sums.last(round(10 * scene.frame_rate))
         rows = list(zip(scene.terms, totals, strict=True))
         x, y = canvas.width - MARGIN - REWARD_WIDTH, MARGIN
         inner = REWARD_WIDTH - 2 * PAD

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from frameperfect.view.overlay.canvas import Canvas
+
+Number = TypeVar("Number", float, NDArray[np.float64])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +38,7 @@ class Scene:
     factor: float = 1
     """Canvas pixels a pixel of the game's screen."""
 
-    def at(self, x: float, y: float) -> tuple[float, float]:
+    def at(self, x: Number, y: Number) -> tuple[Number, Number]:
         """The place on the canvas of a place on the game's screen (the middle of that pixel)."""
         return self.origin[0] + (x + 0.5) * self.factor, self.origin[1] + (y + 0.5) * self.factor
 

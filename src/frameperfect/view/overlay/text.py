@@ -1,4 +1,4 @@
-"""Lines of text as coverage masks, from cached glyphs of one monospaced font.
+"""Lines of text, from cached glyphs of one monospaced font.
 
 Rendering a glyph is what text costs, so each is rendered once, and lines seen before are kept whole.
 """
@@ -29,33 +29,37 @@ def number_text(value: int | float) -> str:
 
 
 @lru_cache(maxsize=4096)
-def coverage(text: str) -> NDArray[np.uint8]:
-    """How much of each pixel the text covers, (LINE, width) uint8, 255 for all of it. Not to be written to."""
-    if not text:
-        return np.zeros((LINE, 0), np.uint8)
-    return np.concatenate([_glyph(character) for character in text], axis=1)
+def inked(text: str, colour: tuple[int, int, int]) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+    """What the text leaves of each pixel beneath, (LINE, width, 1), and what it adds, (LINE, width, 3).
+
+    Both in 256ths, so that `(rest * pixel + ink) >> 8` is the picture with the text on it; shared arrays.
+    """
+    cells = [_glyph(character) for character in text]
+    covered = np.concatenate(cells, axis=1)[..., None] if cells else np.zeros((LINE, 0, 1), np.uint16)
+    return 256 - covered, covered * np.array(colour, np.uint16)
 
 
 @lru_cache(maxsize=4096)
 def plain_line(text: str, colour: tuple[int, int, int], back: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """The text on a plain background, (LINE, width, 3) uint8. Not to be written to."""
-    covered = coverage(text)[..., None].astype(np.uint16)
-    mixed = covered * np.array(colour, np.uint16) + (255 - covered) * np.array(back, np.uint16)
-    return (mixed // 255).astype(np.uint8)
+    """The text on a plain background, (LINE, width, 3) uint8; shared, so copy it."""
+    rest, ink = inked(text, colour)
+    return ((rest * np.array(back, np.uint16) + ink) >> 8).astype(np.uint8)
 
 
 @lru_cache(maxsize=2048)
-def _glyph(character: str) -> NDArray[np.uint8]:
+def _glyph(character: str) -> NDArray[np.uint16]:
+    """How much of each pixel the character covers, in 256ths."""
     image_module, draw_module, font = _pillow()
     cell = image_module.new("L", (_advance(), LINE), 0)
     if character.isprintable():
         draw_module.Draw(cell).text((0, 0), character, 255, font)
-    return np.asarray(cell, dtype=np.uint8)
+    covered = np.asarray(cell, np.uint16)
+    return covered + (covered >> 7)
 
 
 @lru_cache(maxsize=1)
 def _advance() -> int:
-    return round(_pillow()[2].getlength("0"))
+    return int(_pillow()[2].getlength("0") + 0.5)
 
 
 @lru_cache(maxsize=1)

@@ -31,15 +31,14 @@ class Trail:
         left, top = camera_of(scene, self._camera)
         self._way.put(scene.frame, (x, y))
         way = np.array(self._way.last(LENGTH))
-        far = np.zeros(len(way), bool)
-        far[1:] = np.abs(np.diff(way, axis=0)).max(axis=1) > JUMP
-        points = np.empty_like(way)
-        points[:, 0], points[:, 1] = scene.at(way[:, 0] - left, way[:, 1] - top)  # type: ignore[arg-type]
-        if far.any():
-            points = np.insert(points, np.flatnonzero(far), np.nan, axis=0)
+        way[1:][np.abs(np.diff(way, axis=0)).max(axis=1) > JUMP] = np.nan
+        points = np.stack(scene.at(way[:, 0] - left, way[:, 1] - top), axis=1)
         width = max(1, round(scene.factor / 2))
-        canvas.polyline(points[: -RECENT + 1] if len(points) > RECENT else points[:0], OLD, width)
-        canvas.polyline(points[-RECENT:], NEW, width)
+        edges = canvas.width, canvas.height
+        for part, colour in ((points[: -RECENT + 1], OLD), (points[-RECENT:], NEW)):
+            seen = np.flatnonzero(((part > 0) & (part < edges)).all(axis=1))
+            if len(seen):  # what is long out of sight costs nothing
+                canvas.polyline(part[max(seen[0] - 1, 0) : seen[-1] + 2], colour, width)
         here_x, here_y = scene.at(x - left, y - top)
         canvas.box(here_x - 3, here_y - 3, 7, 7, NEW)
 
