@@ -202,12 +202,13 @@ class Game:
         imported = folders.home() / "roms"
         if file is not None and (imported / digest / file).is_file():
             return imported / digest / file
-        for path in imported.glob(f"{digest}.*"):
-            return path
+        for name in _names_before(imported, ".").get(digest, ()):
+            return imported / name
         for root in stable_retro_folders():  # its wheel has Airstriker; others may have been imported there
-            for path in root.glob(f"{self.name}-v*/rom.*"):
-                if digest in rom_hashes(path):
-                    return path
+            for name in _names_before(root, "-v").get(self.name, ()):
+                for path in (root / name).glob("rom.*"):
+                    if digest in rom_hashes(path):
+                        return path
         if self.system is not None and self.system.lower() == "atari2600":
             from frameperfect.game.roms import ale_roms
 
@@ -374,3 +375,19 @@ def _load_module(path: Path) -> Any:
     except Exception as wrong:  # whatever the user's own module does
         raise GameError(f"{path}: can't be loaded: {wrong!r}") from wrong
     return module
+
+
+def _names_before(folder: Path, mark: str) -> Mapping[str, list[str]]:
+    """The names in `folder` by what stands before their last `mark`; read anew when the folder changes."""
+    try:
+        return _listing(folder, mark, folder.stat().st_mtime_ns)
+    except OSError:  # no such folder: nothing was imported
+        return {}
+
+
+@functools.lru_cache(maxsize=16)
+def _listing(folder: Path, mark: str, changed: int) -> Mapping[str, list[str]]:
+    names: dict[str, list[str]] = {}
+    for name in sorted(path.name for path in folder.iterdir()):
+        names.setdefault(name.rpartition(mark)[0], []).append(name)
+    return names

@@ -13,6 +13,7 @@ dumper put before the game or in byte order, so a file is tried as it is and as 
 
 from __future__ import annotations
 
+import errno
 import functools
 import hashlib
 import os
@@ -286,6 +287,11 @@ def _import_zip(path: Path, file: BinaryIO, known: dict[str, str], report: Impor
                     _import_member(f"{path}/{member.filename}", archive, member, known, report)
     except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError, ValueError) as wrong:
         report.unrecognised.append((str(path), f"a damaged archive: {wrong}"))
+    except OSError as wrong:
+        if wrong.errno != errno.EINVAL or wrong.filename is not None:
+            raise
+        # zipfile went to a place before the file's beginning, as the damaged directory told it
+        report.unrecognised.append((str(path), "a damaged archive: it points outside itself"))
 
 
 def _import_member(
