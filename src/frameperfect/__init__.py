@@ -36,6 +36,7 @@ _ERRORS = (
     "MissingRom",
     "MovieError",
     "Desync",
+    "DisplayError",
     "LearningError",
     "CheckpointError",
 )

@@ -65,9 +65,17 @@ class Desync(FrameperfectError):
         self.variable = variable
 
 
+class DisplayError(FrameperfectError):
+    """No window can be shown here; names what to do."""
+
+
 class LearningError(FrameperfectError):
     """Training can't start or go on: wrong settings, a loss that is not a number, a full disk."""
 
 
 class CheckpointError(LearningError):
     """A checkpoint is missing, damaged, or belongs to another game, network or setting."""
+
+
+class SearchError(FrameperfectError):
+    """A search can't start or go on: rules that don't fit, a machine without states, too little memory."""

@@ -185,6 +185,8 @@ class Machine(ABC):
     """The game's typed variables (`frameperfect.memory.Variable`), put here by `frameperfect.open`."""
     game: Any = None
     """The game (`frameperfect.game.Game`) that knows its starts, put here by `frameperfect.open`."""
+    sample_rate: float = 0.0
+    """Samples a second of `audio`; 0 where the machine gives no sound."""
     frame: int = 0
     """Frames advanced since power-on, restored with a state."""
     closed: bool = False
@@ -211,6 +213,11 @@ class Machine(ABC):
         self.require(Capability.SCREEN)
         image = self._screen()
         return image.copy() if copy else image
+
+    @property
+    def audio(self) -> NDArray[np.int16]:
+        """(samples, 2) int16: the sound of the last frame, at `sample_rate`; none where that is 0."""
+        return np.zeros((0, 2), np.int16)
 
     def save(self) -> bytes:
         """The whole machine at this frame, screen included, as opaque bytes."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from frameperfect.errors import MovieError, StateMismatch
+from frameperfect.errors import FrameperfectError, MovieError, StateMismatch
 from frameperfect.machine import Capability, Inputs, Machine, unseal_state
 from frameperfect.movie import fpm
 from frameperfect.movie.files import MAX_FILE, save_movie
@@ -250,8 +251,8 @@ class Session:
         movie._take_identity(self.machine)
         return movie
 
-    def save_movie(self, path: Path) -> None:
-        """Write the run.
+    def save_movie(self, path: Path, convert: Callable[[Movie], Movie] | None = None) -> None:
+        """Write the run, as `convert` makes it.
 
         Raises:
             MovieError: `path` can't be written or its format can't hold the run. The run is then kept as
@@ -259,8 +260,8 @@ class Session:
         """
         movie = self.movie()
         try:
-            save_movie(movie, path)
-        except MovieError as refusal:
+            save_movie(movie if convert is None else convert(movie), path)
+        except FrameperfectError as refusal:
             kept = _rescue(movie, path.stem)
             where = f"the recording is kept as {kept}" if kept else "nor could it be kept anywhere else"
             raise MovieError(f"{refusal}; {where}") from None

@@ -185,6 +185,7 @@ class LibretroMachine(Machine):
         self.controllers = (system.controller,) * system.ports
         self.fingerprint = describe_core(self._core, opening)
         self.frame_rate = self._core.frames_per_second
+        self.sample_rate = float(self._core.sample_rate)
         self.domains, self.memory = describe_memory(self._core, opening)
         self.frame = 0
         self.capabilities = (
@@ -216,14 +217,9 @@ class LibretroMachine(Machine):
 
     @property
     def audio(self) -> NDArray[np.int16]:
-        """(samples, 2) int16: the sound of the last frame, at `sample_rate`."""
+        """See `Machine.audio`."""
         samples: NDArray[np.int16] = self._core.audio()
         return samples
-
-    @property
-    def sample_rate(self) -> float:
-        """Samples a second of `audio`."""
-        return float(self._core.sample_rate)
 
     def advance(self, inputs: Inputs = None, frames: int = 1) -> None:
         """See `Machine.advance`."""
