@@ -117,7 +117,19 @@ def title(text: str) -> None:
 
 def load_commands() -> None:
     """Import the modules whose commands hang themselves in here."""
-    from frameperfect.cli import bench, demo, doctor, evaluate, film, games, movies, train, watch  # noqa: F401
+    from frameperfect.cli import (  # noqa: F401
+        bench,
+        compare,
+        demo,
+        doctor,
+        evaluate,
+        film,
+        games,
+        movies,
+        train,
+        watch,
+        window,
+    )
 
 
 def run(arguments: Sequence[str]) -> int:

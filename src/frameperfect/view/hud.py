@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from frameperfect.view.overlay.text import LINE, number_text, plain_line, text_width
+from frameperfect.view.overlay.text import LINE, clock_text, number_text, plain_line, text_width
 
 MARGIN, MOST_LINES = 8, 6
 BACK, DIM, TEXT, HELD = (18, 20, 26), (92, 98, 110), (226, 229, 235), (255, 176, 46)
@@ -50,8 +50,7 @@ class Hud:
     ) -> NDArray[np.uint8]:
         """The panel of one frame."""
         panel = self._background.copy()
-        minutes, seconds = divmod(frame / self._rate, 60)
-        self._put(panel, MARGIN, MARGIN, f"{minutes:.0f}:{seconds:05.2f}   frame {frame}", TEXT)
+        self._put(panel, MARGIN, MARGIN, f"{clock_text(frame / self._rate)}   frame {frame}", TEXT)
         if caption:
             self._put(panel, self.width - MARGIN - text_width(caption), MARGIN, caption, DIM)
         for port, names in enumerate(self._ports):

@@ -149,13 +149,18 @@ class Composer:
     """Makes pictures of one size from shots: the game enlarged, overlays on it, the panel beneath.
 
     The first shot sets the size, and a screen that changes its mode is stretched to it. `hud` names the
-    variables in the panel; None leaves it out. `factor` enlarges; without it, a small screen gets big enough.
+    variables in the panel; None leaves it out. `factor` enlarges; without it, a small screen gets big enough,
+    and no wider than `most_width`.
     """
 
     def __init__(
-        self, hud: Sequence[str] | None, overlays: Sequence[Overlay] = (), factor: int | None = None
+        self,
+        hud: Sequence[str] | None,
+        overlays: Sequence[Overlay] = (),
+        factor: int | None = None,
+        most_width: int | None = None,
     ) -> None:
-        self._hud, self._overlays, self._factor = hud, overlays, factor
+        self._hud, self._overlays, self._factor, self._most_width = hud, overlays, factor, most_width
         self._height = self._width = 0
         self._panel: Hud | None = None
 
@@ -167,7 +172,11 @@ class Composer:
         """The game's picture alone, enlarged."""
         if not self._height:
             self._height, self._width = image.shape[:2]
-            self._factor = self._factor or max(1, -(-LEAST_HEIGHT // self._height))
+            if self._factor is None:
+                self._factor = -(-LEAST_HEIGHT // self._height)
+                if self._most_width is not None:
+                    self._factor = min(self._factor, self._most_width // self._width)
+            self._factor = max(1, self._factor)
         if image.shape[:2] != (self._height, self._width):
             rows = np.arange(self._height) * image.shape[0] // self._height
             image = image[rows][:, np.arange(self._width) * image.shape[1] // self._width]

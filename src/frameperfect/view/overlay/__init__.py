@@ -15,7 +15,7 @@ from frameperfect.view.overlay.canvas import Canvas
 from frameperfect.view.overlay.panels import Inputs, Probabilities, Reward, Variables
 from frameperfect.view.overlay.scene import Overlay, Scene
 from frameperfect.view.overlay.spectator import Spectator, shown_names
-from frameperfect.view.overlay.text import LINE, text_width
+from frameperfect.view.overlay.text import LINE, clock_text, text_width
 from frameperfect.view.overlay.trail import Trail, camera_of
 
 if TYPE_CHECKING:
@@ -76,6 +76,6 @@ def draw(overlays: Iterable[Overlay], canvas: Canvas, scene: Scene) -> None:
 
 
 __all__ = [
-    "LINE", "NAMES", "Canvas", "Overlay", "Scene", "Spectator", "camera_of", "check_names", "draw",
-    "make_overlays", "shown_names", "text_width",
+    "LINE", "NAMES", "Canvas", "Overlay", "Scene", "Spectator", "camera_of", "check_names", "clock_text",
+    "draw", "make_overlays", "shown_names", "text_width",
 ]  # fmt: skip

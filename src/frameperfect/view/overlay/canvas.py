@@ -85,15 +85,19 @@ class Canvas:
             else:
                 _blend(part, np.array(colour, np.uint16), opacity)
 
-    def image(self, x: float, y: float, picture: NDArray[np.uint8], opacity: float = 1) -> None:
-        """Another (h, w, 3) picture, its left top at x, y."""
+    def image(
+        self, x: float, y: float, picture: NDArray[np.uint8], opacity: float | NDArray[np.floating[Any]] = 1
+    ) -> None:
+        """Another (h, w, 3) picture, its left top at x, y; `opacity` may be one a pixel, (h, w)."""
         if not _finite(x, y):
             return
         place = self._clip(_whole(x), _whole(y), picture.shape[1], picture.shape[0])
         if place is not None:
             rows, columns, own_rows, own_columns = place
             part, other = self.picture[rows, columns], picture[own_rows, own_columns]
-            if opacity >= 1:
+            if isinstance(opacity, np.ndarray):
+                _blend(part, other, opacity[own_rows, own_columns, None])
+            elif opacity >= 1:
                 part[:] = other
             else:
                 _blend(part, other, opacity)
@@ -150,10 +154,10 @@ def _whole(number: float) -> int:
     return round(min(max(number, -FAR), FAR))
 
 
-def _blend(part: NDArray[np.uint8], over: NDArray[Any], opacity: float) -> None:
-    weight = round(256 * min(max(opacity, 0.0), 1.0))
-    mixed = part * np.uint16(256 - weight)
-    mixed += over * np.uint16(weight)
+def _blend(part: NDArray[np.uint8], over: NDArray[Any], opacity: float | NDArray[np.floating[Any]]) -> None:
+    weight = np.rint(256 * np.clip(opacity, 0.0, 1.0)).astype(np.uint16)
+    mixed = part * (np.uint16(256) - weight)
+    mixed += over * weight
     mixed >>= 8
     part[:] = mixed
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from frameperfect.errors import MissingComponent
@@ -25,6 +25,8 @@ class Spectator:
         self.machine, self.every = machine, every
         self._episode: Any = None
         self._spans: tuple[Any, ...] = ()
+        self._pays = False
+        self.total, self.success = 0.0, False
         game = machine.game
         if game is not None:
             try:
@@ -38,29 +40,31 @@ class Spectator:
 
     def begin(self) -> None:
         """A run begins at the machine's present frame, which is its frame 0."""
-        self.total = 0.0
-        self.success = False
+        self.total, self.success = 0.0, False
         if self._episode is not None:
             self._episode.begin(self._row())
 
+    def step(self, frame: int) -> dict[str, float] | None:
+        """Evaluate the rules after `frame` frames, if it is their turn; what each term of the reward gave."""
+        if self._episode is None:
+            return None
+        if frame % self.every:
+            return dict.fromkeys(self._episode.terms() or ("reward",), 0.0) if self._pays else None
+        reward, _, _ = self._episode.step(self._row())
+        self.total += reward
+        self.success = self.success or self._episode.success
+        return (self._episode.terms() or {"reward": reward}) if self._pays else None
+
+    def values(self) -> dict[str, int | float]:
+        """Variables now, and definitions as they were at the last step, by name."""
+        values = self.machine.read_all()
+        return values if self._episode is None else {**self._episode.values(), **values}
+
     def look(self, frame: int, masks: Sequence[int] = (), **more: Any) -> Scene:
         """The scene after `frame` frames; `more` are further fields of `Scene`."""
-        values: Mapping[str, int | float] = self.machine.read_all()
-        terms: dict[str, float] | None = None
-        if self._episode is not None:
-            if frame % self.every == 0:
-                reward, _, _ = self._episode.step(self._row())
-                self.total += reward
-                self.success = self.success or self._episode.success
-                terms = self._episode.terms() or {"reward": reward}
-            else:
-                terms = dict.fromkeys(self._episode.terms() or ("reward",), 0.0)
-            if not self._pays:
-                terms = None
-            values = {**self._episode.values(), **values}
-        return Scene(
-            frame=frame, frame_rate=self.machine.frame_rate, masks=masks, values=values, terms=terms, **more
-        )
+        terms = self.step(frame)
+        rate, values = self.machine.frame_rate, self.values()
+        return Scene(frame=frame, frame_rate=rate, masks=masks, values=values, terms=terms, **more)
 
     def time(self) -> float | None:
         """The game's own clock now, where it has one."""

@@ -28,6 +28,15 @@ def number_text(value: int | float) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
+def clock_text(seconds: float) -> str:
+    """Minutes, seconds and hundredths, as runs are timed: 1:05.37; hours where there are some."""
+    hundredths = round(100 * abs(seconds))
+    minutes, rest = divmod(hundredths, 6000)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{minutes}:{rest / 100:05.2f}" if not hours else f"{hours}:{minutes:02}:{rest / 100:05.2f}"
+    return f"-{text}" if seconds < 0 and hundredths else text
+
+
 @lru_cache(maxsize=4096)
 def inked(text: str, colour: tuple[int, int, int]) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
     """What the text leaves of each pixel beneath, (LINE, width, 1), and what it adds, (LINE, width, 3).

@@ -1,0 +1,92 @@
+"""How a run went: its score, when it reached its goal, and how far it was at every frame."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frameperfect.errors import GameError
+from frameperfect.view.overlay import Spectator
+
+if TYPE_CHECKING:
+    from frameperfect.game import Game
+    from frameperfect.machine import Machine
+    from frameperfect.movie import Movie
+
+UNITS = {"s": 1.0, "ds": 0.1, "cs": 0.01, "ms": 0.001}
+"""Seconds in a unit of the game's clock; without a unit of these, a clock counts frames."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One run, frame by frame; entry 0 of the arrays is its start."""
+
+    totals: NDArray[np.float64]
+    """The reward so far, (F + 1,), by the game's rules evaluated at every frame."""
+    values: NDArray[np.float64] | None
+    """The variable that was asked for, (F + 1,)."""
+    finish: int | None
+    """The frame at which the goal was reached."""
+    seconds: float | None
+    """The run's time at its goal: by the game's clock where it has one, else by frames."""
+
+    @property
+    def score(self) -> float:
+        """All that was paid."""
+        return float(self.totals[-1])
+
+
+def trace(movie: Movie, machine: Machine, variable: str | None = None, frames: int | None = None) -> Trace:
+    """Replay the first `frames` of `movie` (all of them) and measure it; `variable` is kept for every frame.
+
+    Raises:
+        GameError: there is no such variable or definition.
+        Desync: the replay left the recorded run.
+    """
+    movie.begin(machine)
+    spectator = Spectator(machine)
+    if variable is not None and variable not in spectator.values():
+        known = ", ".join(spectator.values()) or "none"
+        raise GameError(f"no variable or definition '{variable}' in this game; it has {known}")
+    totals, values = [0.0], [_number(spectator, variable)]
+    finish: int | None = None
+    seconds: float | None = None
+    for frame in movie.replay(machine):
+        spectator.step(frame)
+        totals.append(spectator.total)
+        values.append(_number(spectator, variable))
+        if finish is None and spectator.success:
+            finish, clock = frame, spectator.time()
+            seconds = frame / movie.frame_rate
+            if clock is not None:
+                seconds = float(clock) * clock_unit(machine.game, movie.frame_rate)
+        if frame == frames:
+            break
+    kept = None if variable is None else np.array(values, np.float64)
+    return Trace(np.array(totals, np.float64), kept, finish, seconds)
+
+
+def clock_unit(game: Game, frame_rate: float) -> float:
+    """Seconds in one unit of the game's clock, by the unit of the first variable that `[end] time` names."""
+    names = re.findall(r"[A-Za-z_]\w*", game.end.time or "")
+    units = [game.definition.memory[name].unit for name in names if name in game.definition.memory]
+    return UNITS.get(units[0], 1 / frame_rate) if units else 1 / frame_rate
+
+
+def time_behind(reference: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How many frames later `other` was, at each of its frames, as far as it was then than `reference` was.
+
+    Both are places along the way, one a frame; what counts is the farthest reached so far. Negative where
+    `other` leads. Farther than `reference` ever came, it leads by what `reference` took in all.
+    """
+    farthest, mine = np.maximum.accumulate(reference), np.maximum.accumulate(other)
+    there = np.searchsorted(farthest, mine, side="left")
+    return np.arange(len(other), dtype=np.float64) - there
+
+
+def _number(spectator: Spectator, variable: str | None) -> float:
+    return 0.0 if variable is None else float(spectator.values()[variable])
