@@ -98,7 +98,7 @@ def game_toml() -> str:
             open_tables.append((name, texts.get(("Definition", name), "")))
             continue
         several = typing.get_origin(field.annotation) is dict
-        tables.append((f"[{name}.NAME]" if several and name == "start" else f"[{name}]", section))
+        tables.append((f"[{name}.NAME]" if several and name in ("start", "search") else f"[{name}]", section))
     for heading, section in tables:
         parts.append(f"## {heading}\n\n{_prose(section.__doc__ or '')}\n\n{_keys(section, texts)}")
     for name, text in open_tables:

@@ -85,7 +85,7 @@ def test_the_designs_example_loads_and_its_rules_compile() -> None:
     assert game.starts == ("stage1",)
     assert game.default_start == "stage1"
     assert game.actions["run"][2] == "Right A"
-    assert game.search["stage1"]["win"] == "won"
+    assert game.search["stage1"].win == "won"
     rules = game.rules(DOMAINS)
     assert rules.features == ("x", "delta(x)", "grounded")
     assert rules.terms == ("progress", "death", "hurry")

@@ -200,6 +200,18 @@ class Host {
 
 std::shared_ptr<Core> share_core(nb::handle host) { return nb::cast<Host&>(host).share(); }
 
+MemoryReader make_reader(const std::vector<DomainArgs>& domains, const std::vector<SpanArgs>& spans) {
+  std::vector<Domain> places;
+  for (const auto& [base, size, swap, bits] : domains) places.push_back({base, size, swap, bits});
+  std::vector<Span> wanted;
+  for (const auto& [domain, offset, length, raw, hops] : spans) {
+    if (domain >= places.size()) throw nb::index_error("a span in no domain");
+    wanted.push_back({domain, offset, length, raw, {}});
+    for (const auto& [width, big_endian, add] : hops) wanted.back().hops.push_back({width, big_endian, add});
+  }
+  return {std::move(places), std::move(wanted)};
+}
+
 }  // namespace frameperfect::libretro
 
 void bind_core(nb::module_& m) {

@@ -24,9 +24,6 @@ using Batch = nb::ndarray<T, nb::c_contig, nb::device::cpu>;
 
 // (height, width, grey, stack, max_pool, crop)
 using VideoArgs = std::tuple<int, int, bool, int, bool, std::optional<std::tuple<int, int, int, int>>>;
-using DomainArgs = std::tuple<uint64_t, uint64_t, unsigned, unsigned>;  // base, size, swap, address bits
-using HopArgs = std::tuple<int, bool, int64_t>;
-using SpanArgs = std::tuple<size_t, uint64_t, uint64_t, bool, std::vector<HopArgs>>;
 
 // A pool and the numpy arrays it writes. Called with the GIL held, which is given up while cores run.
 class PoolHost {
@@ -52,16 +49,7 @@ class PoolHost {
         plan.video->crop = video::Crop{top, left, rows_shown, columns};
       }
     }
-    std::vector<Domain> places;
-    for (const auto& [base, size, swap, bits] : domains) places.push_back({base, size, swap, bits});
-    std::vector<Span> wanted;
-    for (const auto& [domain, offset, length, raw, hops] : spans) {
-      if (domain >= places.size()) throw nb::index_error("a span in no domain");
-      wanted.push_back({domain, offset, length, raw, {}});
-      for (const auto& [width, big_endian, add] : hops)
-        wanted.back().hops.push_back({width, big_endian, add});
-    }
-    MemoryReader reader(std::move(places), std::move(wanted));
+    MemoryReader reader = make_reader(domains, spans);
     const size_t stack = plan.video ? video::Preprocessor(*plan.video).stack_bytes() : 0;
     if (rows_.size() != shared.size() * reader.row_bytes() ||
         inputs_.size() != shared.size() * frame_skip * buttons.size() || buttons.size() > Core::kMaxPorts ||

@@ -14,7 +14,13 @@ struct StateHeader {
   char magic[4];
   uint32_t width, height, format;
   uint64_t frames, random, core_bytes, checksum;
-  std::array<std::array<int16_t, 8>, Core::kMaxPorts> ports;  // what the last frame held
+  PackedPorts ports;  // what the last frame held
+};
+
+// What `snapshot` writes before the core's bytes.
+struct SnapshotHeader {
+  uint64_t frames, random;
+  PackedPorts ports;
 };
 constexpr char kMagic[4] = {'L', 'R', 'S', '2'};
 
@@ -123,6 +129,39 @@ std::vector<uint8_t> Core::save() {
   return state;
 }
 
+void Core::snapshot(std::vector<uint8_t>& out) {
+  Instance& instance = *impl_->instance;
+  const auto core_state = instance.serialize();
+  SnapshotHeader header{instance.frames, instance.random, {}};
+  std::transform(instance.ports.begin(), instance.ports.end(), header.ports.begin(), pack);
+  out.resize(sizeof header + core_state.size());
+  std::memcpy(out.data(), &header, sizeof header);
+  std::memcpy(out.data() + sizeof header, core_state.data(), core_state.size());
+}
+
+void Core::resume(std::span<const uint8_t> snapshot) {
+  SnapshotHeader header;
+  if (snapshot.size() < sizeof header) throw StateError("this is no snapshot of a core");
+  std::memcpy(&header, snapshot.data(), sizeof header);
+  load(snapshot.subspan(sizeof header), header.ports);
+  impl_->instance->frames = header.frames;
+  impl_->instance->random = header.random;
+}
+
+// Bring the core to a state after which its controllers hold `ports`.
+void Core::load(std::span<const uint8_t> core_state, const PackedPorts& ports) {
+  Instance& instance = *impl_->instance;
+  std::array<PortState, kMaxPorts> held;
+  std::transform(ports.begin(), ports.end(), held.begin(), unpack);
+  unserialize(core_state);
+  if (impl_->setup.latches_inputs && instance.ports != held) {
+    // The core acts on inputs a frame late and keeps them outside its states: hold them again.
+    run(held, false);
+    unserialize(core_state);
+  }
+  instance.ports = held;
+}
+
 void Core::restore(std::span<const uint8_t> state) {
   Instance& instance = *impl_->instance;
   StateHeader header;
@@ -140,15 +179,7 @@ void Core::restore(std::span<const uint8_t> state) {
   const auto core_state = state.subspan(sizeof header, header.core_bytes);
   if (checksum(core_state) != header.checksum)
     throw StateError("the state is damaged: its checksum is wrong");
-  std::array<PortState, kMaxPorts> held;
-  std::transform(header.ports.begin(), header.ports.end(), held.begin(), unpack);
-  unserialize(core_state);
-  if (impl_->setup.latches_inputs && instance.ports != held) {
-    // The core acts on inputs a frame late and keeps them outside its states: hold them again.
-    run(held, false);
-    unserialize(core_state);
-  }
-  instance.ports = held;
+  load(core_state, header.ports);
   instance.frames = header.frames;
   instance.random = header.random;
   instance.keep_picture(

@@ -91,6 +91,9 @@ struct CoreSetup {
   bool latches_inputs = true;
 };
 
+// Ports as states hold them, without padding: equal machines give equal bytes.
+using PackedPorts = std::array<std::array<int16_t, 8>, 8>;
+
 // An option as the core declares it.
 struct CoreOption {
   std::string key, description, default_value;
@@ -124,7 +127,11 @@ class Core {
   void save_into(std::vector<uint8_t>& out);     // reuses out's capacity
   void restore(std::span<const uint8_t> state);  // throws StateError, core unchanged
 
-  // The core's own serialisation only (retro_serialize/unserialize): for imported states and for search.
+  // What a search keeps of a moment: as `save`, without the picture and the checksum.
+  void snapshot(std::vector<uint8_t>& out);        // reuses out's capacity
+  void resume(std::span<const uint8_t> snapshot);  // of a core opened alike; throws StateError
+
+  // The core's own serialisation only (retro_serialize/unserialize): for imported states.
   std::vector<uint8_t> serialize();
   void unserialize(std::span<const uint8_t> state);  // throws StateError; the core may be left half changed
   // unserialize for states from outside: the core is unchanged where it refuses. Shows the state's next
@@ -149,6 +156,8 @@ class Core {
 
  private:
   struct Impl;
+  void load(std::span<const uint8_t> core_state, const PackedPorts& ports);
+
   std::unique_ptr<Impl> impl_;
 };
 

@@ -12,6 +12,7 @@
 #include "libretro/memory_reader.hpp"
 #include "libretro/pool.hpp"
 #include "tests/channel_tests.hpp"
+#include "tests/search_tests.hpp"
 #include "video/preprocessor.hpp"
 
 using namespace frameperfect;
@@ -335,6 +336,12 @@ int main(int argc, char** argv) {
   RUN(pools_and_cores_of_other_threads_do_not_meet)
   RUN(any_picture_of_any_size_becomes_an_observation)
   RUN(a_picture_of_one_colour_stays_that_colour)
+  RUN(a_store_gives_back_what_it_was_given)
+  RUN(a_store_keeps_to_its_bound)
+  RUN(a_trie_gives_back_the_inputs_and_forgets_dead_branches)
+  RUN(a_set_tells_what_is_new)
+  std::printf("  expanding_does_alike_on_any_number_of_cores\n");
+  expanding_does_alike_on_any_number_of_cores(core_path);
   RUN(two_threads_take_turns)
   RUN(a_process_answers_until_it_dies)
   std::printf("all passed\n");

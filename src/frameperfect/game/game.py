@@ -18,6 +18,7 @@ from frameperfect.game.schema import (
     Definition,
     EndSection,
     ObservationSection,
+    SearchSection,
     StartSpec,
     ViewSection,
     read_toml,
@@ -122,8 +123,8 @@ class Game:
         return self.definition.view
 
     @property
-    def search(self) -> Mapping[str, Mapping[str, Any]]:
-        """The `[search.*]` tables, as they stand."""
+    def search(self) -> Mapping[str, SearchSection]:
+        """What may be searched for, by name."""
         return self.definition.search
 
     @property

@@ -1,7 +1,6 @@
 """The sections of a `game.toml`: their keys, their types, and errors that name file, key and the fix.
 
-Every table is closed: a key that is not known is an error that suggests the nearest one. Only `[search.*]` is
-open, because the search defines its own keys.
+Every table is closed: a key that is not known is an error that suggests the nearest one.
 """
 
 from __future__ import annotations
@@ -207,6 +206,60 @@ class ScriptSection(Section):
     """The function that says whether the episode is over."""
 
 
+class SearchRule(Section):
+    """`rule.KEY = { when = "key == 1", reward = 50 }` in `[search.NAME]`: fires once on a run, and stays."""
+
+    when: Expression
+    """What makes it fire."""
+    reward: int | float = 0
+    """What `prefer` gains from then on."""
+
+
+class SearchSection(Section):
+    """`[search.NAME]`: what a search looks for, and what it may press."""
+
+    start: str | None = None
+    """The start it begins at; without it, the start of this table's name, else the game's own."""
+    actions: str | list[str] | dict[str, list[str]] | None = None
+    """A preset of `[actions]`, combinations, or combinations by condition: `{ grounded = ["", "A"], else = [""] }`,
+    where the first condition that holds decides. Without it, the first preset."""
+    frames: int = Field(1, ge=1, le=3600)
+    """How long each is held; rules look at the last frame."""
+    win: Expression | None = None
+    """The goal. The first run that reaches it is the fastest. Without it, the greatest `prefer` is looked for."""
+    fail: Expression | None = None
+    """Such states are dropped."""
+    prefer: Expression | None = None
+    """Greater is better; a pull towards a value is `-abs(x - 400)`."""
+    same: list[Expression] = []
+    """States that are equal in all of these are one: variables and expressions. Without it, all memory counts."""
+    tolerance: int = Field(0, ge=0, le=1 << 16)
+    """The step, modulo this and 1, is a part of `same`: an equal state counts as another at so many other steps."""
+    checkpoints: list[Expression] = []
+    """Reached in this order, they stay reached; more of them is better than any `prefer`."""
+    patience: int | None = Field(None, ge=1)
+    """States that lack a checkpoint so many steps after the first state reached it are dropped."""
+    rule: dict[str, SearchRule] = {}
+    """Rules that fire once, in any order, by name."""
+    steps: int | None = Field(None, ge=1)
+    """The longest run that is looked for."""
+    width: int | None = Field(None, ge=1)
+    """The most states of one generation that `beam` keeps; without it, ever more in rounds, as the budget lets."""
+
+    @model_validator(mode="after")
+    def _aims(self) -> SearchSection:
+        if self.win is None and self.prefer is None:
+            raise ValueError("give 'win', the goal, or 'prefer', what to look for most of")
+        if self.patience is not None and not self.checkpoints:
+            raise ValueError("'patience' is for 'checkpoints', and there are none")
+        if len(self.rule) > MOST_RULES:
+            raise ValueError(f"at most {MOST_RULES} rules, not {len(self.rule)}")
+        return self
+
+
+MOST_RULES = 48
+"""Of a search: what has fired is a number of so many bits."""
+
 _RESERVED = {"prev", "true", "false", *keyword.kwlist}
 
 
@@ -236,8 +289,8 @@ class Definition(Section):
     """Names for expressions; they may use each other, not in a circle."""
     script: ScriptSection | None = None
     view: ViewSection = ViewSection()
-    search: dict[str, dict[str, Any]] = {}
-    """`[search.NAME]`: the search's own keys."""
+    search: dict[str, SearchSection] = {}
+    """Searches by name; the first is the default."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Definition:
@@ -322,9 +375,12 @@ def _keys(path: list[str]) -> list[str]:
     tables: dict[tuple[str, ...], type[BaseModel]] = {
         (): Definition, ("game",): GameSection, ("game", "rom"): Rom, ("memory", "*"): VariableSpec,
         ("start", "*"): StartSpec, ("observation",): ObservationSection, ("end",): EndSection,
-        ("script",): ScriptSection, ("view",): ViewSection,
+        ("script",): ScriptSection, ("view",): ViewSection, ("search", "*"): SearchSection,
+        ("search", "*", "rule", "*"): SearchRule,
     }  # fmt: skip
     key = tuple(path)
-    if len(key) == 2 and key[0] in ("memory", "start"):
-        key = (key[0], "*")
+    if len(key) >= 2 and key[0] in ("memory", "start", "search"):
+        key = (key[0], "*", *key[2:])
+    if len(key) == 4:
+        key = (*key[:3], "*")
     return list(tables[key].model_fields)

@@ -38,6 +38,8 @@ def _set_fields(model: BaseModel) -> dict[str, Any]:
     for name, value in ordered.items():
         if value is None or value == type(model).model_fields[name].default:
             continue
+        if isinstance(value, dict):
+            value = {key: _set_fields(v) if isinstance(v, BaseModel) else v for key, v in value.items()}
         kept[name] = _set_fields(value) if isinstance(value, BaseModel) else value
     return kept
 

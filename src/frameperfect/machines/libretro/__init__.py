@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from frameperfect.machine import Machine, MachineSpec
 from frameperfect.machines.libretro.cores import list_cores
+from frameperfect.machines.libretro.expand import LibretroExpander
 from frameperfect.machines.libretro.machine import LibretroMachine
 from frameperfect.machines.libretro.pool import LibretroPool  # before `pool`, which hides the module
 from frameperfect.machines.libretro.systems import find_system, system_of_extension
+from frameperfect.memory import Span
 from frameperfect.pool import Pool, PoolSettings
 
 
@@ -20,6 +23,11 @@ def open(spec: MachineSpec) -> Machine:
 def pool(spec: MachineSpec, size: int, settings: PoolSettings) -> Pool:
     """`size` machines in this process, stepped by native threads."""
     return LibretroPool(spec, size, settings)
+
+
+def expander(spec: MachineSpec, spans: Sequence[Span], threads: int, memory: int) -> LibretroExpander:
+    """New states from old ones, on `threads` native threads (0: one a processor)."""
+    return LibretroExpander(spec, spans, threads, memory)
 
 
 def recognise(path: Path) -> MachineSpec | None:

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frameperfect import _native
-from frameperfect.errors import GameError, MachineCrashed, MachineError, StateMismatch
+from frameperfect.errors import MachineCrashed, MachineError, StateMismatch
 from frameperfect.machine import Machine, MachineSpec, unseal_state
 from frameperfect.machines.libretro.machine import LibretroMachine
+from frameperfect.machines.libretro.reader import native_reader
 from frameperfect.pool import Member, Pool, PoolSettings, describe_crashes, observed_shape
 
 
@@ -53,27 +54,13 @@ class LibretroPool(Pool):
             assert self.pixels is not None
             v, (height, width) = settings.video, self.pixels.shape[2:4]
             video = (height, width, v.grey, v.stack, v.max_pool, v.crop)
-        names = list(self.domains)
-        spans = []
-        for span in settings.spans:
-            domain = self.domains.get(span.domain)
-            if (
-                domain is None
-                or not 0 <= span.offset <= span.offset + (0 if span.hops else span.length) <= domain.size
-            ):
-                raise GameError(
-                    f"{span.length} bytes at {span.offset:#x} of '{span.domain}' are not in this machine's "
-                    f"memory: {', '.join(f'{d.name} ({d.size} bytes)' for d in self.domains.values())}"
-                )
-            spans.append((names.index(span.domain), span.offset, span.length, span.raw, span.hops))
         return _native.LibretroPool(
             [machine.core for machine in self._machines],
             self._machines[0].opening.buttons,
             frame_skip=settings.frame_skip,
             sticky=settings.sticky,
             video=video,
-            domains=[(d.base, d.size, d.swap, d.address_bits) for d in self.domains.values()],
-            spans=spans,
+            **native_reader(self.domains, settings.spans),
             threads=settings.threads or len(os.sched_getaffinity(0)),
             pixels=self.pixels,
             rows=self.rows,

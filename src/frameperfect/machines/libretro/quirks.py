@@ -47,6 +47,8 @@ QUIRKS: Mapping[str, Quirks] = {
     "mgba": Quirks(options={"mgba_use_bios": "OFF"}),
     # The software renderer; the others need a graphics card's context, which this host does not have.
     "parallel_n64": Quirks(options={"parallel-n64-gfxplugin": "angrylion"}),
+    # Reads the pads when a frame begins, and its states hold their shift registers.
+    "fceumm": Quirks(latches_inputs=frozenset()),
     "genesis_plus_gx": Quirks(latches_inputs=frozenset({"Sms", "GameGear"})),
     "picodrive": Quirks(
         # A fifth faster; nothing of the sound is in the memory of a game.
