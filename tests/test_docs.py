@@ -2,8 +2,8 @@
 
 `python` blocks of a page run in order in one namespace; `sh` blocks line by line in one folder; `toml` blocks
 that define a game must load. A `make` line must name a target of the Makefile (the targets themselves are
-what CI runs). A fence with attributes (`{ .python .example }`) shows a file of the repository, which has tests of
-its own. Anything else in a page is fenced as `text`.
+what CI runs). A fence with attributes (`{ .python .example }`) shows a file of the repository, which has
+tests of its own. Anything else in a page is fenced as `text`.
 """
 
 from __future__ import annotations
