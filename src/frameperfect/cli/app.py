@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
 
 
+invocation: list[str] = []
+"""The arguments of the command line that runs, for what it leaves behind."""
+
+
 class Interrupted(Exception):
     """Ctrl-C; the message says what was kept."""
 
@@ -119,6 +123,7 @@ def load_commands() -> None:
     """Import the modules whose commands hang themselves in here."""
     from frameperfect.cli import (  # noqa: F401
         bench,
+        board,
         compare,
         demo,
         doctor,
@@ -126,6 +131,8 @@ def load_commands() -> None:
         film,
         games,
         movies,
+        report,
+        runs,
         train,
         watch,
         window,
@@ -137,6 +144,7 @@ def run(arguments: Sequence[str]) -> int:
     load_commands()
     # --debug counts wherever it stands, as it is added to the end of a line that failed.
     arguments, debug = [a for a in arguments if a != "--debug"], "--debug" in arguments
+    invocation[:] = arguments
     command = typer.main.get_command(app)
     try:
         # What a command raises comes out here; an Exit becomes the value.

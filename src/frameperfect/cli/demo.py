@@ -38,6 +38,7 @@ def demo(
     """Train an agent on a real game, compare it with random play and The Brute, and prove its best run."""
     from frameperfect.cli.evaluate import keep_best, score_player, show_gain, show_scores, write_scores
     from frameperfect.cli.play import OpenLoop
+    from frameperfect.cli.report import report_run
     from frameperfect.cli.runs import RUNS, RunConfig, run_folder
     from frameperfect.cli.train import draw_curves, train_run
     from frameperfect.learn import PpoConfig, interval, load_policy
@@ -78,9 +79,15 @@ def demo(
         "The Brute, without sticky actions": search.score,
     }
     draw_curves([folder], folder / "curve.png", f"{GAME}, PPO", levels)
-    write_scores(folder, [agent, random, blind], {}, brute={"score": search.score, "steps": search.steps})
+    write_scores(
+        folder,
+        [agent, random, blind],
+        {},
+        brute={"score": search.score, "steps": search.steps, "seconds": searched},
+    )
     save_movie(movie, folder / "brute.fpm")
     keep_best(folder, agent, settings)
+    report_run(folder)
     for path in sorted(folder.iterdir()):
         print(f"  {path}{'/' if path.is_dir() else ''}")
 

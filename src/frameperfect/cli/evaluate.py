@@ -53,6 +53,7 @@ def evaluate_run(
     video: Annotated[bool, typer.Option(help="Write best.mp4.")] = True,
 ) -> None:
     """Evaluate an agent beside a random player; keep its best run as a movie, and verify it."""
+    from frameperfect.cli.report import json_file, report_run
     from frameperfect.cli.runs import read_run, run_folder
     from frameperfect.learn import load_policy
 
@@ -65,8 +66,10 @@ def evaluate_run(
     floor = score_player("random player", None, settings, episodes, envs, seed, changes)
     show_scores([agent, floor])
     show_gain(agent, floor)
-    write_scores(folder, [agent, floor], changes)
+    brute = (json_file(folder / "evaluation.json", dict) or {}).get("brute")
+    write_scores(folder, [agent, floor], changes, **({"brute": brute} if brute else {}))
     keep_best(folder, agent, settings, video=video)
+    report_run(folder)
 
 
 def score_player(
@@ -182,7 +185,8 @@ def keep_best(folder: Path, score: Score, settings: RunConfig, *, video: bool = 
     """
     from frameperfect.cli.film import film
     from frameperfect.cli.play import open_for
-    from frameperfect.game import from_power_on, verify
+    from frameperfect.cli.proven import prove
+    from frameperfect.game import from_power_on
     from frameperfect.movie import save_movie
 
     path = folder / "best.fpm"
@@ -194,9 +198,9 @@ def keep_best(folder: Path, score: Score, settings: RunConfig, *, video: bool = 
     print(
         f"The {score.player}'s best run: return {score.best:g}, {movie.frames} frames, {movie.seconds:.1f} s."
     )
-    verdict = verify(path, game=settings.game)
-    print(verdict)
-    if not verdict:
+    proven = prove(path, settings.game)
+    print(f"{path}: {proven.text}")
+    if not proven.matched:
         raise Failed(f"{path} did not replay in a fresh process")
     try:
         save_movie(from_power_on(movie, settings.game), folder / "best.bk2")

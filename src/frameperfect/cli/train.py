@@ -54,6 +54,7 @@ def train(
 ) -> None:
     """Train an agent. Ctrl-C keeps a checkpoint and prints how to go on."""
     from frameperfect.cli.play import game_reference
+    from frameperfect.cli.report import report_run
     from frameperfect.cli.runs import RUNS, RunConfig, run_folder
 
     name = game_reference(game)
@@ -77,6 +78,7 @@ def train(
         if resume and not again and seeds == 1:
             raise Refused(f"{each} has no checkpoint to go on from; train without --resume")
         result = train_run(settings, each, resume=again)
+        report_run(each)
         if result.stopped == "interrupt":
             command = f"frameperfect train {name} --run {run or folder.name}"
             command += f" --seeds {seeds} --seed {seed}" if seeds > 1 else ""
@@ -85,6 +87,7 @@ def train(
             )
     if seeds > 1:
         draw_curves(folders, folder / "curve.png", f"{name}, {algo}")
+        report_run(folder)
         print(f"{folder}/curve.png: {seeds} seeds")
 
 

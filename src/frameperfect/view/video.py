@@ -281,3 +281,58 @@ def _write_sheet(pictures: Iterator[NDArray[np.uint8]], path: Path) -> int:
         sheet.paste(small, (place % columns * (width // 2), place // columns * (height // 2)))
     sheet.save(path, format="PNG")
     return count
+
+
+LEAST_BITS = 150_000
+"""Bits a second below which a shrunk video is cut short instead."""
+
+
+def shrink_video(source: Path, most_bytes: int) -> tuple[bytes, float, float]:
+    """An MP4 of at most `most_bytes`: the file itself if it is small enough, else half its size and rate.
+
+    Returns its bytes, the seconds that it shows, and those of the whole: a long one is cut.
+
+    Raises:
+        MissingComponent: PyAV is not installed.
+        FrameperfectError: it is no video, or can't be made small enough.
+    """
+    try:
+        import av
+    except ImportError:
+        raise MissingComponent("video needs PyAV: pip install 'frameperfect[view]'") from None
+    try:
+        with av.open(str(source)) as container:
+            stream = container.streams.video[0]
+            rate = float(stream.average_rate or 60)
+            whole = stream.frames / rate
+            if source.stat().st_size <= most_bytes:
+                return source.read_bytes(), whole, whole
+            shown = min(whole, 8 * most_bytes / LEAST_BITS)
+            data = _encode_small(av, container, stream, rate, shown, most_bytes)
+    except (av.error.FFmpegError, IndexError) as wrong:
+        raise FrameperfectError(f"{source}: no video that can be read ({wrong})") from wrong
+    if len(data) > most_bytes:
+        raise FrameperfectError(f"{source}: can't be made smaller than {len(data):,} bytes")
+    return data, shown, whole
+
+
+def _encode_small(av: Any, source: Any, stream: Any, rate: float, seconds: float, most_bytes: int) -> bytes:
+    """Every other frame of the first `seconds` at half the size."""
+    import io
+
+    buffer = io.BytesIO()
+    bits = int(0.85 * 8 * most_bytes / seconds)
+    with av.open(buffer, "w", format="mp4") as target:
+        small = target.add_stream(_encoder(av), rate=Fraction(rate / 2).limit_denominator(1000))
+        small.width, small.height = stream.width // 4 * 2, stream.height // 4 * 2
+        small.pix_fmt, small.bit_rate = "yuv420p", bits
+        small.options = {"preset": "medium", "maxrate": str(bits), "bufsize": str(2 * bits)}
+        for count, frame in enumerate(source.decode(stream)):
+            if count > seconds * rate:
+                break
+            if count % 2 == 0:
+                half = frame.reformat(width=small.width, height=small.height, format="yuv420p")
+                half.pts = None
+                target.mux(small.encode(half))
+        target.mux(small.encode())
+    return buffer.getvalue()
