@@ -33,9 +33,7 @@ def shots(count: int, height: int = 112, width: int = 160) -> list[Shot]:
         image = np.zeros((height, width, 3), np.uint8)
         image[..., 0] = 40 + 3 * frame
         values = {"score": frame, "x": frame / 8}
-        scene = Scene(
-            frame=frame, frame_rate=60, controllers=BUTTONS, masks=[frame % 16], values=values
-        )
+        scene = Scene(frame=frame, frame_rate=60, controllers=BUTTONS, masks=[frame % 16], values=values)
         result.append(Shot(image, scene))
     return result
 
@@ -205,3 +203,174 @@ def test_nothing_here_needs_a_display(tmp_path: Path) -> None:
         key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")
     }
     subprocess.run([sys.executable, "-c", script, tmp_path / "c.png"], check=True, env=environment)
+
+
+# -- comparisons -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def two_runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two runs of Airstriker from one start, the second shorter."""
+    need("stable_retro")
+    import frameperfect as fp
+    from frameperfect.movie import Recorder, save_movie
+
+    folder = tmp_path_factory.mktemp("runs")
+    for name, held, frames in (("long", "Right", 90), ("short", "Left", 40)):
+        with fp.open("Airstriker-Genesis", start="level1") as machine:
+            recorder = Recorder(machine, start="level1")
+            recorder.advance(held, frames)
+            save_movie(recorder.movie(), folder / f"{name}.fpm")
+    return [folder / "long.fpm", folder / "short.fpm"]
+
+
+def compare(*arguments: object) -> int:
+    from frameperfect.cli.app import run
+
+    return run(["compare", *map(str, arguments)])
+
+
+def test_runs_side_by_side_last_as_long_as_the_longest_and_the_other_freezes(
+    two_runs: list[Path], tmp_path: Path
+) -> None:
+    assert compare(*two_runs, "--by", "x", "--out", tmp_path / "race.mp4") == 0
+    pictures = frames_of(tmp_path / "race.mp4")
+    assert len(pictures) == 90 + 2 * 60
+    half = pictures[0].shape[1] // 2
+
+    def change(first: int, second: int, columns: slice) -> float:
+        game = [picture[:400, columns].astype(int) for picture in (pictures[first], pictures[second])]
+        return float(np.abs(game[0] - game[1]).mean())
+
+    left, right = slice(0, half - 4), slice(half + 4, None)
+    assert change(60, 80, left) > 10 * change(60, 80, right)
+    assert change(30, 50, right) > 1  # it went dark as it ended
+
+
+def test_three_runs_and_a_ghost_are_videos_as_well(two_runs: list[Path], tmp_path: Path) -> None:
+    assert (
+        compare(*two_runs, two_runs[0], "--no-hud", "--seconds", "0.2", "--out", tmp_path / "three.gif") == 0
+    )
+    assert compare(*two_runs, "--ghost", "--seconds", "0.3", "--out", tmp_path / "ghost.mp4") == 0
+    assert len(frames_of(tmp_path / "ghost.mp4")) == 18 + 2 * 60
+
+
+def test_what_can_not_be_compared_is_refused_before_any_work(
+    two_runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "race.mp4"
+    for arguments, words in (
+        ([two_runs[0], "--out", out], "1 movie; name two"),
+        ([*two_runs, "--by", "time", "--out", out], "[view] trail"),
+        ([*two_runs, "--by", "speed", "--out", out], "no variable or definition 'speed'"),
+        ([*two_runs, "--out", tmp_path / "race.avi"], "no video format"),
+        ([*two_runs, "--overlay", "inputz", "--out", out], "did you mean 'inputs'"),
+    ):
+        assert compare(*arguments) == 2
+        error = capsys.readouterr().err
+        assert words in error
+        assert len(error.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_ghost_stands_at_its_place_in_the_world(tmp_path: Path) -> None:
+    from frameperfect.view.comparison import Runner, ghosts, labelled
+    from frameperfect.view.video import Composer
+
+    def run(camera: int, x: int) -> Any:
+        """A world of which the screen shows a part; the player is a white square at x, 60."""
+        image = np.zeros((120, 160, 3), np.uint8)
+        image[58:63, x - camera - 2 : x - camera + 3] = 255
+        scene = Scene(frame=1, values={"x": x, "y": 60, "left": camera, "top": 0})
+        return iter([Shot(image, scene)])
+
+    runners = [
+        Runner("first", run(100, 150), Composer(None, factor=1), 1, False),
+        Runner("second", run(130, 200), Composer(None, factor=1), 1, False),
+    ]
+    labelled(runners)
+    picture = next(ghosts(runners, (("x", "y"), ("left", "top")), None, 1, 60))
+    assert tuple(picture[60, 50]) == (255, 255, 255)
+    assert 100 < int(picture[60, 200 - 100, 1]) < 255
+    assert not picture[60, 200 - 130 - 2 : 200 - 130 + 3].any()
+
+
+def test_time_behind_is_how_much_later_one_was_as_far_as_the_other() -> None:
+    from frameperfect.view.trace import time_behind
+
+    reference = np.arange(100.0)
+    assert (time_behind(reference, reference) == 0).all()
+    late = np.concatenate([np.zeros(10), np.arange(90.0)])
+    assert (time_behind(reference, late)[10:] == 10).all()
+    twice = np.arange(0, 200, 2.0)
+    assert (time_behind(reference, twice)[:50] == -np.arange(50)).all()
+    back = np.array([0, 5, 3, 1, 6.0])
+    assert time_behind(reference, back).tolist() == [0, -4, -3, -2, -2]
+
+
+def test_a_run_is_timed_by_the_games_clock_where_it_reaches_its_goal() -> None:
+    need("stable_retro")
+    import frameperfect as fp
+    from frameperfect.movie import Recorder
+    from frameperfect.view.trace import trace
+
+    with fp.open("Airstriker-Genesis", start="level1") as machine:
+        recorder = Recorder(machine, start="level1")
+        recorder.advance("Right", 50)
+        movie = recorder.movie()
+        places = []
+        for _ in movie.replay(machine):
+            places.append(machine.read("x"))
+    goal = places[30]
+    with fp.open("Airstriker-Genesis") as machine:
+        plain = trace(movie, machine, "x")
+        assert plain.values is not None
+        assert plain.values[1:].tolist() == places
+        assert (plain.finish, plain.seconds) == (None, None)
+        definition = machine.game.definition
+        memory = {**definition.memory, "countdown": definition.memory["countdown"].model_copy()}
+        for clock, unit in (
+            (None, 1.0),
+            ("countdown", 1 / movie.frame_rate),
+            ("score", 1 / movie.frame_rate),
+        ):
+            end = definition.end.model_copy(update={"success": f"x >= {goal}", "time": clock})
+            machine.game.definition = definition.model_copy(update={"end": end, "memory": memory})
+            timed = trace(movie, machine)
+            assert timed.finish == next(i for i, place in enumerate(places, 1) if place >= goal)
+            if clock is None:
+                assert timed.seconds == pytest.approx(timed.finish / movie.frame_rate)
+            else:
+                at_goal = dict(enumerate(movie.replay(machine), 1))
+                assert at_goal
+                expected = trace(movie, machine, clock).values
+                assert expected is not None
+                assert timed.seconds == pytest.approx(expected[timed.finish] * unit)
+
+
+def test_a_large_video_is_shrunk_and_a_long_one_cut(tmp_path: Path) -> None:
+    import av
+
+    from frameperfect.view.video import shrink_video
+
+    noise = np.random.default_rng(0)
+    pictures = [Shot(noise.integers(0, 256, (400, 400, 3), dtype=np.uint8)) for _ in range(60)]
+    record_video(pictures, tmp_path / "run.mp4", 60, hud=None)
+    size = (tmp_path / "run.mp4").stat().st_size
+    data, shown, whole = shrink_video(tmp_path / "run.mp4", size)
+    assert (data, shown) == ((tmp_path / "run.mp4").read_bytes(), whole)
+    data, shown, whole = shrink_video(tmp_path / "run.mp4", size // 4)
+    assert len(data) <= size // 4
+    assert shown == whole == pytest.approx(1)
+    (tmp_path / "small.mp4").write_bytes(data)
+    with av.open(str(tmp_path / "small.mp4")) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 30
+    black = [Shot(np.full((400, 400, 3), 60 * (i % 4), np.uint8)) for i in range(600)]
+    record_video(black, tmp_path / "long.mp4", 60, hud=None)
+    most = (tmp_path / "long.mp4").stat().st_size - 1
+    data, shown, whole = shrink_video(tmp_path / "long.mp4", most)
+    assert shown < whole
+    assert len(data) <= most
+    (tmp_path / "none.mp4").write_bytes(b"no video")
+    with pytest.raises(FrameperfectError, match="no video that can be read"):
+        shrink_video(tmp_path / "none.mp4", 4)

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from frameperfect.game import Game
 
 
+ADDED = "added"
+"""The method of a movie that came by --add."""
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A movie that may stand on the board: who or what found it, and what that cost."""
@@ -109,7 +113,7 @@ def _candidates(game: Game, runs: Path) -> Iterator[Candidate]:
             if path.suffix.lower() in MOVIE_FORMATS:
                 facts = _read(_note(path))
                 name, by = facts.get("file") or path.name, facts.get("by") or "unnamed"
-                yield Candidate(path, str(name), str(by), "added")
+                yield Candidate(path, str(name), str(by), ADDED)
     if not runs.is_dir():
         return
     for folder in sorted(config.parent for config in runs.rglob(CONFIG)):
@@ -154,9 +158,10 @@ def _rows(game: Game, reference: str, runs: Path, again: bool) -> list[tuple[Can
     movies: dict[str, Candidate] = {}
     for candidate in _candidates(game, runs):
         digest = digest_of(candidate.path)
-        named = movies.get(digest)
-        # A run's movie that was added by a name has that name, and the run's method and cost.
-        movies[digest] = candidate if named is None else replace(candidate, by=named.by)
+        known = movies.setdefault(digest, candidate)
+        if known.method == ADDED and candidate is not known:
+            # A run's movie that somebody added has their name, and the run's method and cost.
+            movies[digest] = replace(candidate, by=known.by)
     candidates = [(each, None if again else recall(each.path)) for each in movies.values()]
     rows, missing = [], sum(known is None for _, known in candidates)
     if not missing:

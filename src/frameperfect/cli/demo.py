@@ -53,6 +53,7 @@ def demo(
     title(f"{GAME}: PPO on features, {minutes:g} minutes, sticky actions {ENV['sticky']:g}")
     result = train_run(settings, folder)
     if result.stopped == "interrupt":
+        report_run(folder)
         command = f"frameperfect train {GAME} --run {run or folder.name} --resume"
         raise Interrupted(f"interrupted at {result.steps:,} steps; checkpoint kept; go on: {command}")
 
