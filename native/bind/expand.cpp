@@ -2,6 +2,7 @@
 #include "libretro/expand.hpp"
 
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include "bind/bind.hpp"

@@ -63,6 +63,17 @@ class Store {
       out[i] = static_cast<uint32_t>(store->bytes_of(checked(ids(i))));
     return array;
   }
+  nb::bytes pack(const Ids& ids) {
+    for (size_t i = 0; i < ids.shape(0); i++) checked(ids(i));
+    const auto packed = store->pack({ids.data(), ids.shape(0)});
+    return nb::bytes(packed.data(), packed.size());
+  }
+  nb::object unpack(const nb::bytes& packed) {
+    const auto ids = store->unpack({reinterpret_cast<const uint8_t*>(packed.c_str()), packed.size()});
+    auto [array, out] = make_array<uint32_t>({ids.size()});
+    std::copy(ids.begin(), ids.end(), out);
+    return array;
+  }
   uint32_t checked(uint32_t id) const {
     if (!store->holds(id)) throw nb::index_error("the store has no such state");
     return id;
@@ -119,6 +130,13 @@ nb::object insert(HashSet& set, const Array<uint64_t, 2>& hashes) {
   if (hashes.shape(1) != 2) throw nb::value_error("hashes are (n, 2)");
   auto [array, out] = make_array<bool>({hashes.shape(0)});
   for (size_t i = 0; i < hashes.shape(0); i++) out[i] = set.insert({hashes(i, 0), hashes(i, 1)});
+  return array;
+}
+
+nb::object contains(const HashSet& set, const Array<uint64_t, 2>& hashes) {
+  if (hashes.shape(1) != 2) throw nb::value_error("hashes are (n, 2)");
+  auto [array, out] = make_array<bool>({hashes.shape(0)});
+  for (size_t i = 0; i < hashes.shape(0); i++) out[i] = set.contains({hashes(i, 0), hashes(i, 1)});
   return array;
 }
 
@@ -181,6 +199,8 @@ void bind_search(nb::module_& m) {
       .def("release", &Store::release, "ids"_a)
       .def(
           "rebase", [](Store& one, uint32_t id) { one.store->rebase(one.checked(id)); }, "id"_a)
+      .def("pack", &Store::pack, "ids"_a)
+      .def("unpack", &Store::unpack, "packed"_a)
       .def("sizes", &Store::sizes, "ids"_a, "(n,) uint32 bytes that each takes.")
       .def_prop_ro("count", [](const Store& one) { return one.store->count(); })
       .def_prop_ro("bytes", [](const Store& one) { return one.store->bytes(); });
@@ -198,6 +218,7 @@ void bind_search(nb::module_& m) {
   nb::class_<HashSet>(m, "HashSet", "Hashes seen; see native/search/hash_set.hpp.")
       .def(nb::init<>())
       .def("insert", &insert, "hashes"_a, "(n,) whether each was new, in order.")
+      .def("contains", &contains, "hashes"_a)
       .def("members", &members)
       .def("clear", &HashSet::clear)
       .def_prop_ro("count", &HashSet::count)

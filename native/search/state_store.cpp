@@ -101,6 +101,77 @@ std::span<const uint8_t> StateStore::read(Id id, std::vector<uint8_t>& buffer) c
   return buffer;
 }
 
+// A piece is the number of bases, each with its length; the number of states, each with the number of its
+// base (from 1; 0: none), its whole length, the length of its difference, and that. Base 1 is the one in
+// force.
+std::vector<uint8_t> StateStore::pack(std::span<const Id> ids) const {
+  std::vector<const Base*> bases{base_.get()};
+  for (const Id id : ids) {
+    const Base* const base = slots_[id].base.get();
+    if (base && std::find(bases.rbegin(), bases.rend(), base) == bases.rend()) bases.push_back(base);
+  }
+  std::vector<uint8_t> out;
+  const auto write = [&out](const void* bytes, size_t size) {
+    const auto* const from = static_cast<const uint8_t*>(bytes);
+    out.insert(out.end(), from, from + size);
+  };
+  const auto number = [&write](size_t value) {
+    const auto word = static_cast<uint32_t>(value);
+    write(&word, sizeof word);
+  };
+  number(bases.size());
+  for (const Base* const base : bases) {
+    number(base ? base->bytes.size() : 0);
+    if (base) write(base->bytes.data(), base->bytes.size());
+  }
+  number(ids.size());
+  for (const Id id : ids) {
+    const Slot& one = slots_[id];
+    const auto base = std::find(bases.begin(), bases.end(), one.base.get());
+    number(one.base ? static_cast<size_t>(base - bases.begin()) + 1 : 0);
+    number(one.whole);
+    number(one.size);
+    write(one.bytes.get(), one.size);
+  }
+  return out;
+}
+
+std::vector<StateStore::Id> StateStore::unpack(std::span<const uint8_t> packed) {
+  const auto take = [&packed](size_t size) {
+    if (size > packed.size()) throw std::invalid_argument("the packed states are cut short");
+    const auto part = packed.first(size);
+    packed = packed.subspan(size);
+    return part;
+  };
+  const auto number = [&take] {
+    uint32_t word;
+    std::memcpy(&word, take(sizeof word).data(), sizeof word);
+    return word;
+  };
+  std::vector<std::shared_ptr<const Base>> bases(number());
+  if (bases.empty()) throw std::invalid_argument("the packed states have no bases");
+  for (auto& base : bases) {
+    const auto bytes = take(number());
+    if (!bytes.empty()) base = std::make_shared<const Base>(bytes, bytes_);
+  }
+  std::vector<Id> ids(number());
+  reserve(ids);
+  for (const Id id : ids) {
+    Slot& one = slots_[id];
+    const uint32_t base = number();
+    if (base > bases.size()) throw std::invalid_argument("a packed state without its base");
+    one.base = base ? bases[base - 1] : nullptr;
+    one.whole = number();
+    one.size = number();
+    const auto bytes = take(one.size);
+    one.bytes = std::make_unique_for_overwrite<uint8_t[]>(one.size);
+    std::memcpy(one.bytes.get(), bytes.data(), bytes.size());
+    bytes_ += one.size;
+  }
+  base_ = bases[0];
+  return ids;
+}
+
 void StateStore::release(Id id) {
   Slot& mine = slots_[id];
   if (--mine.holders > 0) return;
@@ -111,7 +182,8 @@ void StateStore::release(Id id) {
 
 void StateStore::rebase(Id id) {
   std::vector<uint8_t> buffer;
-  base_ = std::make_shared<const Base>(read(id, buffer), bytes_);
+  const auto state = read(id, buffer);
+  base_ = state.empty() ? nullptr : std::make_shared<const Base>(state, bytes_);
 }
 
 }  // namespace frameperfect::search

@@ -20,7 +20,7 @@ struct StoreFull : std::runtime_error {
 // of bytes that changed. A base is a whole state that others were kept against; it goes with the last of
 // them.
 //
-// `reserve`, `rebase`, `hold`, `release` and `copy` belong to one thread. `fill` and `read` may run on many
+// All but `fill` and `read` belong to one thread. `fill` and `read` may run on many
 // threads at once, on different ids for `fill`, on filled ones for `read`.
 class StateStore {
  public:
@@ -43,6 +43,11 @@ class StateStore {
 
   // States filled from now on are kept against this one.
   void rebase(Id id);
+
+  // The states as one piece, and the base that is in force: what `unpack` of an empty store takes to give
+  // them back, held once each. Throws std::invalid_argument where the piece is damaged.
+  std::vector<uint8_t> pack(std::span<const Id> ids) const;
+  std::vector<Id> unpack(std::span<const uint8_t> packed);
 
   size_t count() const { return slots_.size() - free_.size(); }
   // What one state takes, its base left out.

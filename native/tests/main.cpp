@@ -12,6 +12,7 @@
 #include "libretro/memory_reader.hpp"
 #include "libretro/pool.hpp"
 #include "tests/channel_tests.hpp"
+#include "tests/replay_tests.hpp"
 #include "tests/search_tests.hpp"
 #include "video/preprocessor.hpp"
 
@@ -340,6 +341,8 @@ int main(int argc, char** argv) {
   RUN(a_store_keeps_to_its_bound)
   RUN(a_trie_gives_back_the_inputs_and_forgets_dead_branches)
   RUN(a_set_tells_what_is_new)
+  RUN(a_sum_tree_is_a_plain_list)
+  RUN(n_step_returns_end_with_the_episode)
   std::printf("  expanding_does_alike_on_any_number_of_cores\n");
   expanding_does_alike_on_any_number_of_cores(core_path);
   RUN(two_threads_take_turns)

@@ -62,6 +62,13 @@ void a_store_gives_back_what_it_was_given() {
       const auto got = store.read(ids[i], buffer);
       CHECK(Bytes(got.begin(), got.end()) == states[i]);
     }
+    StateStore copy(1 << 24);
+    const auto unpacked = copy.unpack(store.pack(ids));
+    for (size_t i = 0; i < ids.size(); i++) {
+      const auto got = copy.read(unpacked[i], buffer);
+      CHECK(Bytes(got.begin(), got.end()) == states[i]);
+    }
+    CHECK(copy.pack(unpacked) == store.pack(ids));
     store.hold(ids[0]);
     for (const auto id : ids) store.release(id);
     CHECK(store.count() == 1 && store.holds(ids[0]));

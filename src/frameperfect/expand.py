@@ -35,7 +35,7 @@ class Expansion:
 
 
 class Expander(ABC):
-    """One game's machines, and the store of its states. One owner; what comes out depends on the jobs alone."""
+    """One game's machines, and the store of its states. What comes out depends on the jobs alone."""
 
     store: StateStore
     """Holds the states: `hold`, `release`, `sizes`, `get` and `put` for those that leave the process."""
@@ -170,8 +170,8 @@ def require_search(machine: Machine) -> None:
     machine.require(Capability.SAVE)
     if Capability.DETERMINISTIC not in machine.capabilities:
         raise Unsupported(
-            f"{machine.fingerprint.backend} ({machine.fingerprint.core}) is not deterministic: equal inputs need "
-            "not give equal memory, so a run that is found would not replay"
+            f"{machine.fingerprint.backend} ({machine.fingerprint.core}) is not deterministic: equal inputs "
+            "need not give equal memory, so a run that is found would not replay"
         )
 
 

@@ -133,6 +133,7 @@ def load_commands() -> None:
         movies,
         report,
         runs,
+        search,
         train,
         watch,
         window,

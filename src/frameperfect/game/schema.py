@@ -221,22 +221,22 @@ class SearchSection(Section):
     start: str | None = None
     """The start it begins at; without it, the start of this table's name, else the game's own."""
     actions: str | list[str] | dict[str, list[str]] | None = None
-    """A preset of `[actions]`, combinations, or combinations by condition: `{ grounded = ["", "A"], else = [""] }`,
-    where the first condition that holds decides. Without it, the first preset."""
+    """A preset of `[actions]`, combinations, or combinations by condition, of which the first to hold counts:
+    `{ grounded = ["", "A"], else = [""] }`. Without it, the first preset."""
     frames: int = Field(1, ge=1, le=3600)
     """How long each is held; rules look at the last frame."""
     win: Expression | None = None
-    """The goal. The first run that reaches it is the fastest. Without it, the greatest `prefer` is looked for."""
+    """The goal, to be reached as fast as can be. Without it, the greatest `prefer` is looked for."""
     fail: Expression | None = None
     """Such states are dropped."""
     prefer: Expression | None = None
     """Greater is better; a pull towards a value is `-abs(x - 400)`."""
     same: list[Expression] = []
-    """States that are equal in all of these are one: variables and expressions. Without it, all memory counts."""
+    """States equal in all of these are one: variables and expressions. Without it, all memory counts."""
     tolerance: int = Field(0, ge=0, le=1 << 16)
-    """The step, modulo this and 1, is a part of `same`: an equal state counts as another at so many other steps."""
+    """At so many later steps an equal state counts as another: the step modulo this and one enters `same`."""
     checkpoints: list[Expression] = []
-    """Reached in this order, they stay reached; more of them is better than any `prefer`."""
+    """In this order, and for good; more of them is better than any `prefer`."""
     patience: int | None = Field(None, ge=1)
     """States that lack a checkpoint so many steps after the first state reached it are dropped."""
     rule: dict[str, SearchRule] = {}
@@ -244,12 +244,14 @@ class SearchSection(Section):
     steps: int | None = Field(None, ge=1)
     """The longest run that is looked for."""
     width: int | None = Field(None, ge=1)
-    """The most states of one generation that `beam` keeps; without it, ever more in rounds, as the budget lets."""
+    """The most states of a generation that `beam` keeps; without it, ever more, round by round."""
 
     @model_validator(mode="after")
     def _aims(self) -> SearchSection:
         if self.win is None and self.prefer is None:
             raise ValueError("give 'win', the goal, or 'prefer', what to look for most of")
+        if self.win is None and self.steps is None:
+            raise ValueError("without 'win', give 'steps': the longest run that is looked for")
         if self.patience is not None and not self.checkpoints:
             raise ValueError("'patience' is for 'checkpoints', and there are none")
         if len(self.rule) > MOST_RULES:

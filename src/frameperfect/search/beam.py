@@ -1,0 +1,264 @@
+"""Beam search: generation by generation, the best states of each, after JaffarPlus' way of bounding memory.
+
+Every state of a generation has as many inputs behind it, so the first generation with a state that wins is
+the fastest found. How many are kept decides what is missed. Where nobody says, the width grows round by round
+until the budget is used up or a round has dropped nothing, and what that round says is proven.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from pathlib import Path
+from typing import Any
+
+from frameperfect.errors import SearchError
+from frameperfect.search.checkpoint import Checkpoint
+from frameperfect.search.generations import Best, Generations
+from frameperfect.search.problem import Problem
+from frameperfect.search.result import Budget, Progress, Result, Stop, Watch, note_rules
+
+FIRST_WIDTH = 32
+GROWTH = 4
+STALE = 512
+"""Generations without a better state that end a round of a growing search; twice as many each round."""
+
+
+def beam(
+    problem: Problem,
+    budget: Budget | None = None,
+    *,
+    seed: int = 0,
+    width: int | None = None,
+    watch: Watch | None = None,
+    stop: Stop | None = None,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+) -> Result:
+    """Look for the fastest run that wins, or without `win` for the greatest `prefer` within `steps`.
+
+    For a seed the result is the same on any number of threads, as long as the budget is not one of time.
+
+    Args:
+        problem: what to look for.
+        budget: when to stop; its memory bounds states, hashes and histories together.
+        seed: decides between states of equal rank.
+        width: the most states of a generation, instead of the problem's own.
+        watch: called after each batch.
+        stop: asked after each batch; true ends the search with what it has.
+        checkpoint: a file to keep the search in, written every so often and when it stops early.
+        resume: go on from that file.
+
+    Raises:
+        SearchError: the memory does not hold one batch, or the checkpoint is another search's.
+    """
+    width = width or problem.section.width
+    return _Rounds(problem, budget or Budget(), seed, width).run(watch, stop, checkpoint, resume)
+
+
+class _Rounds:
+    """Rounds of generations, each wider than the last; an exact search is one round without a width."""
+
+    def __init__(
+        self, problem: Problem, budget: Budget, seed: int, width: int | None, exact: bool = False
+    ) -> None:
+        self.problem, self.budget, self.seed = problem, budget, seed
+        self.width, self.exact = width, exact
+        self.method = "exhaustive" if exact else "beam"
+        self.growing = not exact and width is None
+        self.round = 0
+        self.winner: Best | None = None
+        self.best: Best | None = None
+        self.before = {"states": 0, "duplicates": 0, "failed": 0, "dropped": 0}
+        self.rules: dict[str, int] = {}
+        self.improved = 0
+        self.now = self._begin()
+
+    def _begin(self) -> Generations:
+        width = FIRST_WIDTH * GROWTH**self.round if self.growing else self.width
+        self.improved = 0
+        return Generations(
+            self.problem, width=width, seed=self.seed, memory=self.budget.memory, exact=self.exact
+        )
+
+    def run(self, watch: Watch | None, stop: Stop | None, path: Path | None, resume: bool) -> Result:
+        settings = f"{self.problem.identity} {self.method} {self.seed} {self.width} {self.budget.memory}"
+        identity = hashlib.blake2b(settings.encode(), digest_size=16).hexdigest()
+        checkpoint = Checkpoint(path, identity) if path is not None else None
+        if resume:
+            if checkpoint is None:
+                raise SearchError("to go on with a search, name its checkpoint")
+            self._load(*checkpoint.read())
+        stopped = ""
+        while not stopped:
+            over = self._round_is_over()
+            if over:
+                stopped = self._next_round(over)
+                continue
+            stopped = self.budget.over(self._total("states")) or ("interrupt" if stop and stop() else "")
+            if stopped:
+                break
+            best = self.now.best.key()
+            self.now.advance()
+            if self.now.best.key()[:2] > best[:2]:
+                self.improved = self.now.step
+            if watch is not None:
+                watch(self._progress())
+            if checkpoint is not None and checkpoint.due:
+                checkpoint.write(*self._dump())
+        result = self._result(stopped)
+        if checkpoint is not None:
+            if stopped in ("interrupt", "seconds", "states"):
+                checkpoint.write(*self._dump())
+            else:
+                checkpoint.remove()
+        self.now.close()
+        return result
+
+    # -- rounds ------------------------------------------------------------------------------------
+
+    def _round_is_over(self) -> str:
+        """Why this round ends here, or nothing."""
+        now = self.now
+        if now.full:
+            return "memory"
+        if not now.complete:
+            return ""
+        if now.winner is not None:
+            return "won"
+        if not len(now.wave):
+            return "exhausted"
+        steps = self.problem.section.steps
+        if steps is not None and now.step >= steps:
+            return "steps"
+        # A run that is no faster than the one known is not worth looking for.
+        if self.winner is not None and now.step >= self.winner.step - 1:
+            return "no faster"
+        if self.growing and now.step - self.improved >= STALE << self.round:
+            return "stale"
+        return ""
+
+    def _next_round(self, over: str) -> str:
+        """Keep what this round found; begin a wider one, or say why the search ends."""
+        self._keep_best()
+        missed = self.now.dropped or self.now.seen.forgotten or over == "stale"
+        if self.growing and missed:
+            for name in self.before:
+                self.before[name] += getattr(self.now, name)
+            self._add_rules()
+            self.now.close()
+            self.round += 1
+            self.now = self._begin()
+            return ""
+        return "won" if over == "no faster" else over
+
+    def _keep_best(self) -> None:
+        if self.best is None or self.now.best.key() > self.best.key():
+            self.best = self.now.best
+        winner = self.now.winner
+        if winner is not None and (
+            self.winner is None or (winner.step, *_worse(winner)) < (self.winner.step, *_worse(self.winner))
+        ):
+            self.winner = winner
+
+    def _add_rules(self) -> None:
+        for name, count in self.now.rules.items():
+            self.rules[name] = self.rules.get(name, 0) + count
+
+    # -- telling -----------------------------------------------------------------------------------
+
+    def _total(self, name: str) -> int:
+        return self.before[name] + int(getattr(self.now, name))
+
+    def _progress(self) -> Progress:
+        now, budget = self.now, self.budget
+        best = max((b for b in (self.best, now.best) if b is not None), key=Best.key)
+        winner = now.winner or self.winner
+        seconds, states = budget.elapsed, self._total("states")
+        part = max(seconds / budget.seconds, states / budget.states)
+        checkpoints = len(self.problem.section.checkpoints)
+        told = f"{best.score:g}" + (f", checkpoint {best.passed} of {checkpoints}" if checkpoints else "")
+        return Progress(
+            self.method, self.round, now.step, len(now.wave), states, self._total("duplicates"),
+            self._total("dropped"), self._total("failed"), told,
+            None if winner is None else winner.step * self.problem.section.frames,
+            self.problem.expander.store.bytes + now.seen.bytes + now.trie.bytes, seconds, min(part, 1.0),
+        )  # fmt: skip
+
+    def _result(self, stopped: str) -> Result:
+        self._keep_best()
+        self._add_rules()
+        problem, now = self.problem, self.now
+        assert self.best is not None
+        found = self.winner or self.best
+        won = self.winner is not None
+        whole = now.dropped == 0 and now.seen.forgotten == 0
+        optimal = whole and (
+            stopped == "won"
+            or (stopped == "steps" and problem.section.win is None)
+            or (stopped == "exhausted" and problem.section.win is None)
+        )
+        states = self._total("states")
+        result = Result(
+            method=self.method, won=won, path=found.path, score=found.score, stopped=stopped, optimal=optimal,
+            claim=self._claim(stopped, found, whole, optimal), states=states,
+            duplicates=self._total("duplicates"), dropped=self._total("dropped"),
+            failed=self._total("failed"), seconds=self.budget.elapsed,
+            rules=dict(self.rules),
+        )  # fmt: skip
+        result.notes = note_rules(self.rules, states, problem, won)
+        return result
+
+    def _claim(self, stopped: str, found: Best, whole: bool, optimal: bool) -> str:
+        section, now = self.problem.section, self.now
+        held = f", each held for {section.frames} frames" if section.frames > 1 else ""
+        apart = (
+            "all memory tells states apart"
+            if not section.same
+            else f"states told apart by {', '.join(section.same)}"
+        )
+        if optimal and self.winner is not None:
+            return f"optimal: no run of fewer than {found.step} inputs{held} wins; {apart}, none was dropped"
+        if optimal:
+            return f"optimal: nothing within {now.step} inputs{held} scores more; {apart}, none was dropped"
+        if self.winner is None and whole and stopped in ("exhausted", "steps"):
+            upto = f" of up to {now.step} inputs{held}" if stopped == "steps" else held
+            return f"no run{upto} wins; {apart}, none was dropped"
+        if self.winner is None and stopped == "memory":
+            return f"not proven: the memory is full after {now.step} inputs, up to which no run wins"
+        width = f" of width {now.width:,}" if now.width is not None else ""
+        lost = (
+            f"the last round{width} dropped {now.dropped:,} of {now.states:,} states"
+            if now.dropped
+            else "it was not searched to the end"
+        )
+        return f"not proven to be optimal: {lost}"
+
+    # -- as a file ---------------------------------------------------------------------------------
+
+    def _dump(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        meta, arrays = self.now.dump()
+        mine: dict[str, Any] = {
+            "round": self.round, "before": self.before, "rules": self.rules, "improved": self.improved,
+            "seconds": self.budget.elapsed, "now": meta,
+        }  # fmt: skip
+        for name, best in (("winner", self.winner), ("best", self.best)):
+            mine[name] = best and best.told()
+            if best is not None:
+                arrays[f"rounds.{name}"] = best.path
+        return mine, arrays
+
+    def _load(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None:
+        self.round, self.before, self.rules = meta["round"], meta["before"], meta["rules"]
+        self.now.close()
+        self.now = self._begin()
+        self.improved = meta["improved"]
+        self.budget.spent = meta["seconds"]
+        for name in ("winner", "best"):
+            if meta[name] is not None:
+                setattr(self, name, Best.from_told(meta[name], arrays[f"rounds.{name}"]))
+        self.now.load(meta["now"], arrays)
+
+
+def _worse(best: Best) -> tuple[float, float, int]:
+    return -best.passed, -best.score if math.isfinite(best.score) else math.inf, best.tie

@@ -1,0 +1,393 @@
+"""Breadth by generations: all states after n inputs, then all after n + 1; for `beam`, `exhaustive`.
+
+A generation is worked off best first, a batch of states at a time: expand, judge, hash, drop what failed or
+was seen, keep the rest for the next generation, of which only the best stay where there is a bound. Each of
+these is one operation on arrays. The order of jobs decides ties, so the number of threads changes nothing,
+and neither does the size of a batch: a bound keeps the best of all, however they come.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frameperfect._native import HashSet, InputTrie
+from frameperfect.errors import SearchError
+from frameperfect.expand import Ids
+from frameperfect.game.formulas import Known
+from frameperfect.search.problem import Problem, Verdicts
+
+BATCH = 4096
+"""Jobs expanded together, at most."""
+SEEN_SHARE = 0.25
+"""The part of the memory that hashes of seen states may take; a bounded search then forgets the oldest."""
+NEXT_SHARE = 0.35
+"""The part of the memory that the next generation may take: the one before is there as well."""
+SLACK = 1.25
+"""How far the next generation may grow beyond its bound before the best are sorted out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """N states, held, with what is known of each; row i of everything is state i."""
+
+    states: Ids
+    nodes: Ids
+    """In the trie. In a generation that is not complete: the parents' nodes."""
+    inputs: Ids
+    """The action that led from the parent."""
+    ties: NDArray[np.uint64]
+    """Decides between equals; a part of the state's hash, so that it depends on nothing else."""
+    known: Known
+    verdicts: Verdicts
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    def take(self, places: Any) -> Wave:
+        """Those at `places`, in that order."""
+        return Wave(
+            self.states[places],
+            self.nodes[places],
+            self.inputs[places],
+            self.ties[places],
+            self.known.take(places),
+            self.verdicts.take(places),
+        )
+
+    @staticmethod
+    def join(parts: Sequence[Wave]) -> Wave:
+        """One after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        return Wave(
+            np.concatenate([part.states for part in parts]),
+            np.concatenate([part.nodes for part in parts]),
+            np.concatenate([part.inputs for part in parts]),
+            np.concatenate([part.ties for part in parts]),
+            Known.join([part.known for part in parts]),
+            Verdicts.join([part.verdicts for part in parts]),
+        )
+
+    def order(self) -> NDArray[np.intp]:
+        """Places, best first: more checkpoints, then a higher score, then the tie."""
+        return np.lexsort((self.ties, -self.verdicts.score, -self.verdicts.passed))
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """A state worth remembering: its rank and how to get there."""
+
+    passed: int
+    score: float
+    tie: int
+    step: int
+    path: NDArray[np.uint32]
+
+    def key(self) -> tuple[int, float, int, int]:
+        """Greater is better; of equals the earlier."""
+        return self.passed, self.score, -self.step, -self.tie
+
+    def told(self) -> list[Any]:
+        """All but the path, as plain values."""
+        return [self.passed, self.score, self.tie, self.step]
+
+    @classmethod
+    def from_told(cls, told: Sequence[Any], path: NDArray[np.uint32]) -> Best:
+        """What `told` gave, with its path."""
+        passed, score, tie, step = told
+        return cls(passed, score, tie, step, path)
+
+
+class Seen:
+    """Hashes of states seen. With a bound, the older half is forgotten when both are full."""
+
+    def __init__(self) -> None:
+        self.young, self.old = HashSet(), HashSet()
+        self.forgotten = 0
+
+    def insert(self, hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """Whether each was new, in order."""
+        new: NDArray[np.bool_] = self.young.insert(hashes)
+        if self.old.count:
+            new &= ~self.old.contains(hashes)
+        return new
+
+    def forget_beyond(self, limit: float) -> None:
+        """Keep the hashes within `limit` bytes."""
+        if self.young.bytes > limit / 2:
+            self.forgotten += self.old.count
+            self.young, self.old = HashSet(), self.young
+
+    @property
+    def bytes(self) -> int:
+        """Of both."""
+        return int(self.young.bytes + self.old.bytes)
+
+
+class Generations:
+    """The search from a problem's start on. `advance` works off a part of the generation, until `done`."""
+
+    def __init__(
+        self, problem: Problem, *, width: int | None, seed: int, memory: int, exact: bool = False
+    ) -> None:
+        """Begin at the start.
+
+        Args:
+            problem: what to look for.
+            width: the most states of a generation (None: as many as the memory holds).
+            seed: decides between states of equal rank.
+            memory: bytes for states, hashes and histories.
+            exact: drop nothing for want of memory: `full` is set instead.
+        """
+        self.problem, self.width, self.seed, self.memory, self.exact = problem, width, seed, memory, exact
+        self.trie, self.seen = InputTrie(), Seen()
+        self.step = 0
+        self.states = self.duplicates = self.failed = self.dropped = 0
+        self.rules: Counter[str] = Counter()
+        self.reached: list[int] = [0] * len(problem.section.checkpoints)
+        """The step at which the first state reached each checkpoint; 0: none has."""
+        self.winner: Best | None = None
+        self.full = False
+        verdicts, known, values = problem.begin()
+        hashes = problem.hash(problem.root_row[None], values, verdicts, 0, seed)
+        self.seen.insert(hashes)
+        store = problem.expander.store
+        root = np.array([problem.root], np.uint32)
+        store.hold(root)
+        store.rebase(problem.root)
+        zero = np.zeros(1, np.uint32)
+        # The trie's first node stands for the start, so that every state has a node that it holds.
+        self.wave = Wave(root, self.trie.extend(zero, zero), zero, hashes[:, 0], known, verdicts)
+        self.next: list[Wave] = []
+        self._next_count = self._next_bytes = 0
+        self._worked_off: list[Ids] = []
+        """The nodes of parents: their children's are made when the generation is complete."""
+        self.best = Best(int(verdicts.passed[0]), float(verdicts.score[0]), 0, 0, np.zeros(0, np.uint32))
+        if verdicts.won[0]:
+            self.winner = self.best
+        if verdicts.failed[0]:
+            raise SearchError(f"{problem.where}: 'fail' holds at the start already; look at that rule")
+
+    def path(self, node: int) -> NDArray[np.uint32]:
+        """The actions from the start to a node."""
+        actions: NDArray[np.uint32] = self.trie.path(node)[1:]
+        return actions
+
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing more to do: won, no states left, or no room for an exact search."""
+        return self.full or not len(self.wave) or (self.winner is not None and self.complete)
+
+    @property
+    def complete(self) -> bool:
+        """Whether no generation is under way."""
+        return not self._worked_off
+
+    def advance(self) -> None:
+        """Expand a batch of the generation; at its end, the next one takes its place."""
+        parents, self.wave = self._first_parents()
+        sets = [self.problem.sets[choice] for choice in parents.verdicts.choice.tolist()]
+        of = np.repeat(np.arange(len(parents)), [len(one) for one in sets])
+        self._expand(parents, of, np.concatenate(sets))
+        self.problem.expander.store.release(parents.states)
+        self._worked_off.append(parents.nodes)
+        if not len(self.wave):
+            self._turn()
+
+    def _first_parents(self) -> tuple[Wave, Wave]:
+        """The states that the next batch expands, and the rest."""
+        sets = self.problem.sets
+        most = max(len(one) for one in sets)
+        size = int(self.problem.expander.store.sizes(self.wave.states[:1])[0])
+        jobs = min(BATCH, max(most, self.memory // 16 // max(size, 1)))
+        count = max(1, jobs // most)
+        return self.wave.take(slice(0, count)), self.wave.take(slice(count, None))
+
+    def _expand(self, parents: Wave, of: NDArray[np.intp], actions: Ids) -> None:
+        problem, store = self.problem, self.problem.expander.store
+        frames = np.full(len(of), problem.section.frames, np.uint32)
+        found = problem.expander.expand(parents.states[of], problem.masks[actions], frames)
+        step = self.step + 1
+        values, known = problem.formulas.step(found.rows, parents.known.take(of), step)
+        verdicts = problem.judge(values, parents.verdicts.passed[of], parents.verdicts.fired[of])
+        self.states += len(of)
+        self._count(values)
+        for i in range(len(self.reached)):
+            if not self.reached[i] and bool((verdicts.passed > i).any()):
+                self.reached[i] = step
+        keep = ~verdicts.failed
+        self.failed += len(of) - int(np.count_nonzero(keep))
+        hashes = problem.hash(found.rows, values, verdicts, step, self.seed)
+        alive = np.flatnonzero(keep)
+        new = self.seen.insert(hashes[alive])
+        self.duplicates += len(alive) - int(np.count_nonzero(new))
+        kept = alive[new]
+        late = self._late(verdicts.passed[kept], step)
+        self.dropped += int(np.count_nonzero(late))
+        kept = kept[~late]
+        gone = np.ones(len(of), bool)
+        gone[kept] = False
+        store.release(found.states[gone])
+        children = Wave(
+            found.states[kept], parents.nodes[of[kept]], actions[kept], hashes[kept, 0],
+            known.take(kept), verdicts.take(kept),
+        )  # fmt: skip
+        if len(children):
+            self._remember(children, step)
+            self.next.append(children)
+            self._next_count += len(children)
+            self._next_bytes += self._bytes(children)
+            self._bound(SLACK)
+
+    def _count(self, values: Mapping[str, NDArray[Any]]) -> None:
+        for name, column in values.items():
+            if column.dtype == bool:
+                self.rules[name] += int(np.count_nonzero(column))
+
+    def _late(self, passed: NDArray[np.int64], step: int) -> NDArray[np.bool_]:
+        """Which states lack a checkpoint that others reached too long ago."""
+        late = np.zeros(len(passed), bool)
+        patience = self.problem.section.patience
+        if patience is not None:
+            for i, first in enumerate(self.reached):
+                if first and first + patience <= step:
+                    late |= passed <= i
+        return late
+
+    def _remember(self, children: Wave, step: int) -> None:
+        """The best state so far, and the best that wins."""
+        verdicts = children.verdicts
+        first = children.order()[0]
+        best = self._as_best(children, int(first), step)
+        if best.key() > self.best.key():
+            self.best = best
+        winners = np.flatnonzero(verdicts.won)
+        if len(winners):
+            first = winners[children.take(winners).order()[0]]
+            winner = self._as_best(children, int(first), step)
+            if self.winner is None or winner.key() > self.winner.key():
+                self.winner = winner
+
+    def _as_best(self, children: Wave, place: int, step: int) -> Best:
+        path = np.append(self.path(int(children.nodes[place])), children.inputs[place])
+        verdicts = children.verdicts
+        rank = int(verdicts.passed[place]), float(verdicts.score[place]), int(children.ties[place])
+        return Best(*rank, step, path.astype(np.uint32))
+
+    def _bytes(self, wave: Wave) -> int:
+        """What states take, with their rows of the arrays and their nodes in the trie."""
+        return int(self._sizes(wave).sum())
+
+    def _sizes(self, wave: Wave) -> NDArray[np.int64]:
+        columns = len(wave.known.now) + len(wave.known.kept) + 11
+        sizes: NDArray[np.uint32] = self.problem.expander.store.sizes(wave.states)
+        return sizes.astype(np.int64) + 8 * columns
+
+    def _bound(self, slack: float) -> None:
+        """Keep the best of the next generation, once there are more than `slack` times what may be."""
+        room = NEXT_SHARE * max(0, self.memory - self.seen.bytes - self.trie.bytes)
+        if self.exact:
+            self.full = self._next_bytes > room
+            return
+        width = self._next_count if self.width is None else self.width
+        if self._next_bytes <= slack * room and self._next_count <= slack * width:
+            return
+        wave = Wave.join(self.next)
+        order = wave.order()
+        fitting = int(np.searchsorted(np.cumsum(self._sizes(wave)[order]), room, "right"))
+        keep = min(width, max(1, fitting))
+        self.problem.expander.store.release(wave.states[order[keep:]])
+        self.dropped += max(0, len(order) - keep)
+        wave = wave.take(order[:keep])
+        self.next, self._next_count, self._next_bytes = [wave], len(wave), self._bytes(wave)
+
+    def _turn(self) -> None:
+        """The next generation takes the place of the one worked off."""
+        self.step += 1
+        if self.next:
+            self._bound(1)
+            wave = Wave.join(self.next)
+            wave = wave.take(wave.order())
+            nodes = self.trie.extend(wave.nodes, wave.inputs)
+            self.wave = Wave(wave.states, nodes, wave.inputs, wave.ties, wave.known, wave.verdicts)
+            self.problem.expander.store.rebase(int(wave.states[0]))
+        for nodes in self._worked_off:
+            self.trie.release(nodes)
+        self._worked_off, self.next = [], []
+        self._next_count = self._next_bytes = 0
+        if not self.exact:
+            self.seen.forget_beyond(SEEN_SHARE * self.memory)
+
+    # -- as a file ---------------------------------------------------------------------------------
+
+    def dump(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """All of it, as plain values and arrays; what `load` takes."""
+        nexts = Wave.join(self.next) if self.next else self.wave.take(slice(0, 0))
+        packed = self.problem.expander.store.pack(np.concatenate([self.wave.states, nexts.states]))
+        meta = {name: getattr(self, name) for name in _COUNTS} | {
+            "rules": dict(self.rules), "reached": self.reached, "forgotten": self.seen.forgotten,
+            "best": self.best.told(), "winner": self.winner and self.winner.told(),
+        }  # fmt: skip
+        arrays = {
+            "packed": np.frombuffer(packed, np.uint8), "trie": self.trie.dump(),
+            "young": self.seen.young.members(), "old": self.seen.old.members(),
+            "worked_off": np.concatenate([np.zeros(0, np.uint32), *self._worked_off]),
+            "best": self.best.path,
+        }  # fmt: skip
+        if self.winner is not None:
+            arrays["winner"] = self.winner.path
+        return meta, arrays | _columns("wave", self.wave) | _columns("next", nexts)
+
+    def load(self, meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Go on where `dump` of an equal search was made."""
+        store = self.problem.expander.store
+        self.close()
+        for name in _COUNTS:
+            setattr(self, name, meta[name])
+        self.rules, self.reached = Counter(meta["rules"]), list(meta["reached"])
+        self.best = Best.from_told(meta["best"], arrays["best"])
+        self.winner = Best.from_told(meta["winner"], arrays["winner"]) if meta["winner"] else None
+        self.trie.load(arrays["trie"])
+        self.seen = Seen()
+        self.seen.young.insert(arrays["young"])
+        self.seen.old.insert(arrays["old"])
+        self.seen.forgotten = meta["forgotten"]
+        states = store.unpack(arrays["packed"].tobytes())
+        count = len(arrays["wave.nodes"])
+        self.wave = _wave("wave", arrays, states[:count], self.wave)
+        nexts = _wave("next", arrays, states[count:], self.wave)
+        self.next = [nexts] if len(nexts) else []
+        self._next_count, self._next_bytes = len(nexts), self._bytes(nexts)
+        self._worked_off = [arrays["worked_off"]] if len(arrays["worked_off"]) else []
+
+    def close(self) -> None:
+        """Let go of the states."""
+        for wave in (self.wave, *self.next):
+            self.problem.expander.store.release(wave.states)
+        self.wave, self.next = self.wave.take(slice(0, 0)), []
+
+
+_COUNTS = ("step", "states", "duplicates", "failed", "dropped", "full")
+
+
+def _columns(prefix: str, wave: Wave) -> dict[str, NDArray[Any]]:
+    """A wave as arrays by name; its states are packed elsewhere."""
+    named: dict[str, NDArray[Any]] = {"nodes": wave.nodes, "inputs": wave.inputs, "ties": wave.ties}
+    named |= {f"now{i}": column for i, column in enumerate(wave.known.now)}
+    named |= {f"kept{i}": column for i, column in enumerate(wave.known.kept)}
+    named |= wave.verdicts.columns()
+    return {f"{prefix}.{name}": column for name, column in named.items()}
+
+
+def _wave(prefix: str, arrays: Mapping[str, NDArray[Any]], states: Ids, like: Wave) -> Wave:
+    now = [arrays[f"{prefix}.now{i}"] for i in range(len(like.known.now))]
+    kept = [arrays[f"{prefix}.kept{i}"] for i in range(len(like.known.kept))]
+    verdicts = Verdicts(**{name: arrays[f"{prefix}.{name}"] for name in like.verdicts.columns()})
+    nodes, inputs, ties = (arrays[f"{prefix}.{name}"] for name in ("nodes", "inputs", "ties"))
+    return Wave(states, nodes, inputs, ties, Known(now, kept), verdicts)

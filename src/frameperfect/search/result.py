@@ -1,0 +1,189 @@
+"""What searches are given and what they give: a budget, a word on how it goes, a result with its proof."""
+
+from __future__ import annotations
+
+import math
+import re
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frameperfect.errors import SearchError
+from frameperfect.game import from_power_on, verify
+from frameperfect.game.proof import Verdict
+from frameperfect.movie import Movie, save_movie
+from frameperfect.search.problem import MEMORY, Problem
+
+
+@dataclass
+class Budget:
+    """How long a search may take; `memory` is in bytes, and there is always a bound."""
+
+    seconds: float = math.inf
+    states: float = math.inf
+    memory: int = MEMORY
+    spent: float = 0.0
+    """Seconds that an earlier session of this search took."""
+    begun: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def parse(cls, text: str) -> Budget:
+        """Read `2m`, `90s`, `1h`, `4GiB`, `1e6states`, or several with commas.
+
+        Raises:
+            SearchError: it is none of them.
+        """
+        budget = cls()
+        for part in filter(None, re.split(r"[\s,]+", text)):
+            match = re.fullmatch(r"([0-9.]+(?:e[0-9]+)?)(s|m|h|states|MiB|GiB|MB|GB)", part)
+            try:
+                number = float(match[1]) if match else math.nan
+            except ValueError:
+                number = math.nan
+            if match is None or not number > 0:
+                raise SearchError(
+                    f"'{part}' is no budget; write 90s, 2m, 1h, 4GiB or 1e6states, or several: 2m,4GiB"
+                )
+            unit = match[2]
+            if unit in ("s", "m", "h"):
+                budget.seconds = number * {"s": 1, "m": 60, "h": 3600}[unit]
+            elif unit == "states":
+                budget.states = number
+            else:
+                budget.memory = int(number * {"MiB": 1 << 20, "GiB": 1 << 30, "MB": 10**6, "GB": 10**9}[unit])
+        return budget
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds so far, earlier sessions included."""
+        return self.spent + time.monotonic() - self.begun
+
+    def over(self, states: int) -> str:
+        """What is used up: "seconds", "states", or nothing."""
+        if self.elapsed >= self.seconds:
+            return "seconds"
+        return "states" if states >= self.states else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How a search goes."""
+
+    method: str
+    round: int
+    step: int
+    """Inputs from the start: the generation, or the depth."""
+    frontier: int
+    states: int
+    """New states made so far."""
+    duplicates: int
+    dropped: int
+    failed: int
+    best: str
+    """The best so far, in words."""
+    best_frames: int | None
+    """The fastest run that wins, if there is one."""
+    memory: int
+    seconds: float
+    part: float
+    """Of the budget that is used up, 0 to 1; 0 where there is none."""
+
+    @property
+    def states_per_second(self) -> float:
+        """On average."""
+        return self.states / max(self.seconds, 1e-9)
+
+
+Watch = Callable[[Progress], None]
+Stop = Callable[[], bool]
+
+
+@dataclass
+class Result:
+    """What a search found."""
+
+    method: str
+    won: bool
+    """Whether the movie reaches the goal; otherwise it leads to the best state seen."""
+    path: NDArray[np.uint32]
+    """The actions from the start, places in `Problem.names`."""
+    score: float
+    stopped: str
+    """Why it ended: "won", "exhausted", "steps", "seconds", "states", "memory" or "interrupt"."""
+    optimal: bool
+    claim: str
+    """What is claimed of the run, in words."""
+    states: int
+    duplicates: int
+    dropped: int
+    failed: int
+    seconds: float
+    rules: Mapping[str, int] = field(default_factory=dict)
+    """How many states each rule held of."""
+    notes: list[str] = field(default_factory=list)
+    """Rules that never fired, or always failed."""
+    movie: Movie | None = None
+    verdict: Verdict | None = None
+    frames: int = 0
+
+    def prove(self, problem: Problem, path: Path | None = None) -> Result:
+        """Make the movie, play it on another machine, and replay its file in a fresh process.
+
+        Args:
+            problem: that was searched.
+            path: where the movie is kept, in the format of its suffix.
+
+        Raises:
+            SearchError: it does not replay.
+        """
+        self.movie = problem.movie(self.path)
+        self.frames = self.movie.frames
+        self.movie.comments.append(f"found by {self.method}: {self.claim}")
+        if not self.frames:
+            return self  # the start is the best there is: nothing to replay
+        with tempfile.TemporaryDirectory() as folder:
+            file = path or Path(folder) / "found.fpm"
+            # Other programs' formats know no starts of ours: there the run begins at power-on.
+            whole = file.suffix != ".fpm"
+            save_movie(from_power_on(self.movie, problem.game) if whole else self.movie, file)
+            self.verdict = verify(file, game=problem.game)
+        if not self.verdict:
+            raise SearchError(f"the run that was found does not replay: {self.verdict.text}")
+        return self
+
+
+def note_rules(counts: Mapping[str, int], states: int, problem: Problem, won: bool) -> list[str]:
+    """What is strange about how often rules held."""
+    notes = []
+    for name in (
+        *(f"rule.{key}" for key in problem.section.rule),
+        *_checkpoints(problem),
+        *_conditions(problem),
+    ):
+        if states and not counts.get(name):
+            notes.append(f"{name} never held of {states:,} states")
+        elif counts.get(name) == states:
+            notes.append(f"{name} held of every state: it tells nothing apart")
+    if problem.section.fail is not None and states:
+        if not counts.get("fail"):
+            notes.append(f"fail never held of {states:,} states")
+        elif counts["fail"] == states:
+            notes.append("fail held of every state: nothing could be tried; look at that rule")
+    if problem.section.win is not None and not won and states:
+        notes.append(f"win never held of {states:,} states")
+    return notes
+
+
+def _checkpoints(problem: Problem) -> list[str]:
+    return [f"checkpoints {i + 1}" for i in range(len(problem.section.checkpoints))]
+
+
+def _conditions(problem: Problem) -> list[str]:
+    actions: Any = problem.section.actions
+    return [f"actions '{when}'" for when in actions if when != "else"] if isinstance(actions, dict) else []
