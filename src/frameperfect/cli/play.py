@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from frameperfect.env import Env, VectorEnv
     from frameperfect.machine import Machine
     from frameperfect.movie import Movie
+    from frameperfect.view.video import Chances
 
 
 class BestRun(VectorWrapper):
@@ -103,6 +104,14 @@ def game_reference(what: str) -> str:
     return name if name == what or not Path(what).exists() else str(Path(what).resolve())
 
 
+class Played(NamedTuple):
+    """One episode: its movie and return, and at every step the chances of the agent's actions."""
+
+    movie: Movie
+    score: float
+    chances: Chances | None
+
+
 def play_best(
     who: Subject,
     *,
@@ -112,9 +121,10 @@ def play_best(
     sticky: float | None = None,
     core: str | None = None,
     progress: Callable[[int, float], None] | None = None,
-) -> tuple[Movie, float]:
-    """Play `episodes` and return the best one's movie and return; `seconds` of the game cut them short."""
+) -> Played:
+    """Play `episodes` and return the best one; `seconds` of the game cut them short."""
     from frameperfect.env import make_env
+    from frameperfect.view.video import Chances
 
     changes = {"sticky": sticky, "core": core}
     env = make_env(who.game, **{**who.env, **{name: v for name, v in changes.items() if v is not None}})
@@ -126,21 +136,31 @@ def play_best(
             from frameperfect.learn import load_policy
 
             player = load_policy(who.run, seed=seed)
-        best: tuple[float, Movie] | None = None
+        best: Played | None = None
         for episode in range(episodes):
-            score = play_episode(env, player, seed + episode, seconds)
-            if best is None or score > best[0]:
-                best = score, env.movie()
+            score, chances = play_episode(env, player, seed + episode, seconds)
+            if best is None or score > best.score:
+                known = Chances(np.array(chances), _flat_names(env.action_names)) if chances else None
+                best = Played(env.movie(), score, known)
             if progress is not None:
-                progress(episode + 1, best[0])
+                progress(episode + 1, best.score)
         assert best is not None
-        return best[1], best[0]
+        return best
     finally:
         env.close()
 
 
-def play_episode(env: Env, player: Any, seed: int, seconds: float | None = None) -> float:
-    """Play one episode, or its first `seconds`; returns its return."""
+def _flat_names(names: Sequence[Any]) -> list[str]:
+    """The names of all actions; of several groups, one after the other."""
+    return [each for name in names for each in ([name] if isinstance(name, str) else name)]
+
+
+def play_episode(
+    env: Env, player: Any, seed: int, seconds: float | None = None
+) -> tuple[float, list[NDArray[np.float32]]]:
+    """Play one episode, or its first `seconds`; its return, and the chances that an agent's actions had."""
+    probabilities = getattr(player, "probabilities", None)  # a random player has no opinion
+    chances: list[NDArray[np.float32]] = []
     observation, _ = env.reset(seed=seed)
     most_frames = np.inf if seconds is None else seconds * env.movie().frame_rate
     state, total, over = None, 0.0, False
@@ -149,11 +169,13 @@ def play_episode(env: Env, player: Any, seed: int, seconds: float | None = None)
             batch: Any = {name: part[None] for name, part in observation.items()}
         else:
             batch = observation[None]
+        if probabilities is not None:
+            chances.append(probabilities(batch, state)[0])
         actions, state = player.act(batch, state)
         observation, reward, terminated, truncated, info = env.step(actions[0])
         total += reward
         over = terminated or truncated or info["episode_frames"] >= most_frames
-    return total
+    return total, chances
 
 
 def open_for(movie: Movie, path: Path | str, game: str | None, core: str | None) -> Machine:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from frameperfect.cli.app import Refused, app, console, example
+from frameperfect.cli.film import HudOption, OverlayOption, ShowOption
 from frameperfect.cli.movies import MOVIE_FORMATS, print_replay
 
 if TYPE_CHECKING:
@@ -34,10 +35,9 @@ def watch(
     text: Annotated[
         bool, typer.Option("--text", help="No video: a line of inputs and variables a second.")
     ] = False,
-    hud: Annotated[bool, typer.Option(help="Show inputs and variables beneath the picture.")] = True,
-    show: Annotated[
-        list[str] | None, typer.Option(help="A variable to show instead of all; several by repeating it.")
-    ] = None,
+    hud: HudOption = True,
+    show: ShowOption = None,
+    overlay: OverlayOption = None,
     seconds: Annotated[
         float | None, typer.Option(min=0.01, help="Only the first seconds of the game.")
     ] = None,
@@ -49,18 +49,21 @@ def watch(
     """Make a video of a movie, of an agent, or of random play, with inputs and variables."""
     from frameperfect.cli.film import film
     from frameperfect.cli.play import open_for
+    from frameperfect.view.overlay import check_names
     from frameperfect.view.video import check_format
 
     target = out or Path(f"{Path(what).stem or 'run'}.mp4")
     if not text:
         check_format(target)
-    movie, caption, known = _movie_of(what, seconds, seed, sticky, core)
+    check_names(overlay or ())
+    movie, film_of = _movie_of(what, seconds, seed, sticky, core)
     frames = min(movie.frames, round(seconds * movie.frame_rate)) if seconds else movie.frames
     if text:
-        with open_for(movie, what, game or known, core) as machine:
+        with open_for(movie, what, game or film_of["game"], core) as machine:
             print_replay(movie, machine, show, round(movie.frame_rate), frames)
         return
-    film(movie, target, game or known, caption, frames=frames, core=core, show=show, hud=hud)
+    film_of["game"] = game or film_of["game"]
+    film(movie, target, **film_of, frames=frames, core=core, show=show, hud=hud, overlays=overlay or ())
     print(f"{target}: {frames} frames, {frames / movie.frame_rate:.1f} s of {movie.game or 'the game'}")
 
 
@@ -93,7 +96,7 @@ def record(
         raise Refused(f"{out}: '{out.suffix}' is no movie format; use one of {', '.join(MOVIE_FORMATS)}")
     who = subject(what, random)
     with ProgressLine(console(), "record") as line:
-        movie, score = play_best(
+        movie, score, _ = play_best(
             who,
             episodes=episodes,
             seconds=seconds,
@@ -108,16 +111,18 @@ def record(
 
 def _movie_of(
     what: str, seconds: float | None, seed: int, sticky: float | None, core: str | None
-) -> tuple[Movie, str, str | None]:
-    """The movie that `what` is or plays, what to call it, and its game where that is known otherwise."""
+) -> tuple[Movie, dict[str, Any]]:
+    """The movie that `what` is or plays, and what `film` needs to know of it."""
     from frameperfect.cli.play import play_best, subject
     from frameperfect.movie import load_movie
 
     path = Path(what)
     if path.suffix.lower() in MOVIE_FORMATS:
         movie = load_movie(path)
-        return movie, movie.game, None
+        return movie, {"game": None, "caption": movie.game}
     who = subject(what)
-    movie, score = play_best(who, seconds=seconds, seed=seed, sticky=sticky, core=core)
+    movie, score, chances = play_best(who, seconds=seconds, seed=seed, sticky=sticky, core=core)
     player = "random" if who.run is None else who.run.name
-    return movie, f"{movie.game}  {player}  return {score:g}", who.game
+    caption = f"{movie.game}  {player}  return {score:g}"
+    every = int(who.env.get("frame_skip", 1))
+    return movie, {"game": who.game, "caption": caption, "every": every, "chances": chances}
