@@ -32,6 +32,8 @@ REPEAT_AFTER, REPEAT_EVERY = 20, 4
 """Ticks that a key for single frames is held before it repeats, and between two repeats."""
 COMFORT = 600
 """Lines that a lone game is enlarged to, where nothing else is asked for and the desktop has room."""
+LARGEST = 16
+"""The greatest factor."""
 GAP = 6
 """Pixels between tiles."""
 
@@ -364,15 +366,14 @@ class Player:
         """The largest that is comfortable and fits the desktop."""
         room = desktop_size(self._pygame)
         rows = math.ceil(len(self.tiles) / columns)
-        factor = 1
-        while True:
+        for factor in range(1, LARGEST):
             sizes = [tile.size(factor + 1, small, self.panel) for tile in self.tiles]
             width, height = (max(side) for side in zip(*sizes, strict=True))
             if width * columns > room[0] or height * rows > room[1]:
                 return factor
             if not small and self.tiles[0].screen_lines(factor) >= COMFORT:
                 return factor
-            factor += 1
+        return LARGEST
 
 
 def _free_path(stem: str) -> Path:

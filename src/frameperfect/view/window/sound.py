@@ -2,7 +2,7 @@
 
 The mixer plays one block while the next is queued, so a block is a multiple of the mixer's own buffer: then
 the two meet without a gap. The machine's frames and the sound card's clock never agree quite: each block
-takes slightly more or less of the queue than it is long, by half a percent at most, and the queue stays short.
+takes up to half a percent more or less of the queue than it is long, so that the queue stays short.
 """
 
 from __future__ import annotations

@@ -17,6 +17,8 @@ from frameperfect.view.video import Chances
 
 BAR = LINE + 8
 """Height of the caption beneath a small tile."""
+UNKNOWN = (256, 224)
+"""Width and height of a screen that has not shown anything yet."""
 TOAST, TOAST_BACK = (250, 250, 252), (36, 40, 52)
 
 
@@ -42,7 +44,7 @@ class Tile:
         self._spectator = Spectator(session.machine, every)
         self._ports = 1
         self._factor = 1
-        self._area = (0, 0)
+        self._area, self._pictured = UNKNOWN, False
         self.fit()
         self.arrive(jumped=True)
 
@@ -77,8 +79,11 @@ class Tile:
     def fit(self) -> bool:
         """Make room for the machine's screen; returns whether that took more than there was."""
         height, width = self.session.machine.screen(copy=False).shape[:2]
+        if not width or not height:  # a core that has shown nothing yet
+            return False
         before = self._area
-        self._area = max(width, before[0]), max(height, before[1])
+        least = before if self._pictured else (0, 0)
+        self._area, self._pictured = (max(width, least[0]), max(height, least[1])), True
         return self._area != before
 
     # -- drawing -----------------------------------------------------------------------------------
@@ -110,16 +115,17 @@ class Tile:
     def draw(self, state: str, toast: str, overlays: bool) -> Any:
         """The tile as a pygame surface, which stays the tile's own."""
         image = np.ascontiguousarray(self.session.machine.screen(copy=False))
-        height, width = image.shape[:2]
+        height, width = image.shape[:2] if image.size else (1, 1)
         factor = max(1, min(self._area[0] * self._factor // width, self._area[1] * self._factor // height))
         left = (self.picture.shape[1] - width * factor) // 2
         top = (self._screen_height - height * factor) // 2
         if left or top:
             self.picture[: self._screen_height] = 0
         transform = self._pygame.transform
-        source = self._pygame.image.frombuffer(image, (width, height), "RGB")
-        place = self._pixels.subsurface((left, top, width * factor, height * factor))
-        transform.scale(source, (width * factor, height * factor), place)
+        if image.size:
+            source = self._pygame.image.frombuffer(image, (width, height), "RGB")
+            place = self._pixels.subsurface((left, top, width * factor, height * factor))
+            transform.scale(source, (width * factor, height * factor), place)
         canvas = Canvas(self.picture[: self._screen_height])
         if overlays:
             draw(self._overlays, canvas, replace(self.scene, origin=(left, top), factor=factor))
