@@ -27,7 +27,7 @@ def evaluate(
     Each environment plays an equal share, so that short episodes do not crowd out long ones. `progress` is
     called with each episode's return, length and last info.
     """
-    from frameperfect.learn.rollout import last_info
+    from frameperfect.learn.episodes import last_info
 
     envs = make_envs()
     try:

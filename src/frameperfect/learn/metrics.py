@@ -8,11 +8,7 @@ from pathlib import Path
 from typing import Any
 
 FILE = "metrics.csv"
-COLUMNS = (
-    "steps", "updates", "seconds", "steps_per_second", "episodes", "mean_return", "mean_length",
-    "policy_loss", "value_loss", "entropy", "kl", "clip_fraction", "explained_variance",
-    "epochs", "learning_rate",
-)  # fmt: skip
+COLUMNS = ("steps", "updates", "seconds", "steps_per_second", "episodes", "mean_return", "mean_length")
 _GROUP = {"episodes": "episode", "mean_return": "episode", "mean_length": "episode", "seconds": "time"}
 _GROUP["steps_per_second"] = "time"
 
@@ -20,13 +16,13 @@ _GROUP["steps_per_second"] = "time"
 class Metrics:
     """Writes both. After a resume, rows later than the checkpoint are dropped."""
 
-    def __init__(self, run: Path, steps: int) -> None:
+    def __init__(self, run: Path, steps: int, losses: tuple[str, ...]) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         path = run / FILE
         kept = [row for row in read(run) if row["steps"] <= steps] if steps else []
         self.file = path.open("w", newline="")
-        self.rows = csv.DictWriter(self.file, COLUMNS)
+        self.rows = csv.DictWriter(self.file, (*COLUMNS, *losses))
         self.rows.writeheader()
         self.rows.writerows(kept)
         self.board = SummaryWriter(str(run / "tensorboard"), purge_step=steps or None)
@@ -34,7 +30,9 @@ class Metrics:
         self.last: dict[str, Any] = {}
 
     def add(self, row: dict[str, Any]) -> None:
-        """One update's numbers, by the names of `COLUMNS`. TensorBoard gets at most two points a second."""
+        """One update's numbers, by the names of `COLUMNS` and the learner's losses. TensorBoard gets at most
+        two points a second.
+        """
         self.rows.writerow(row)
         self.file.flush()
         self.last = row

@@ -1,26 +1,24 @@
 """Gathering experience: a few steps of every environment, and the advantages of what was done in them.
 
-Both of Gymnasium's autoreset modes are learned from exactly. With NEXT_STEP the step after an episode's end
-only resets: its row is in the rollout, is no experience, and is left out of training. With SAME_STEP the
-last observation comes in `info["final_obs"]`, and is valued where the episode was cut short (truncated).
+Both of Gymnasium's autoreset modes (episodes.py) are learned from exactly. With NEXT_STEP the row of a step
+that only resets is in the rollout, is no experience, and is left out of training. With SAME_STEP the last
+observation of an episode that was cut short (truncated) is valued apart.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import gymnasium
 import numpy as np
 import torch
-from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from frameperfect.errors import LearningError
 from frameperfect.learn.distributions import Distribution, sample_numpy
+from frameperfect.learn.episodes import EpisodeEnd, Episodes, final_observations
 from frameperfect.learn.networks import ActorCritic, NumpyActor
-from frameperfect.learn.spaces import Arrays, Input, actions_of, arrays, inputs_of
+from frameperfect.learn.spaces import Input, arrays
 
 MOST_WEIGHTS = 1 << 18
 """Of an actor that NumPy runs: from about there on its BLAS starts threads, whose waiting costs more."""
@@ -84,41 +82,14 @@ class Rollout:
         return advantages, advantages + values[:-1]
 
 
-@dataclass(frozen=True)
-class EpisodeEnd:
-    """An episode that ended: its return, its length in steps of the agent, and its last info."""
-
-    total: float
-    length: int
-    info: dict[str, Any] = field(default_factory=dict)
-
-
-class Collector:
-    """Owns the vector environment: acts in it and fills the rollout. What it needs to go on exactly is in
-    its attributes `obs`, `starts`, `resetting`, `totals`, `lengths`, `recent` and `state`.
+class Collector(Episodes):
+    """Acts in the vector environment and fills the rollout. What it needs to go on exactly is in `state`
+    and in what `Episodes` names.
     """
 
     def __init__(self, envs: gymnasium.vector.VectorEnv[Any, Any, Any], steps: int) -> None:
-        self.envs = envs
-        self.n = envs.num_envs
+        super().__init__(envs)
         self.steps = steps
-        self.inputs: tuple[Input, ...] = inputs_of(envs.single_observation_space)
-        self.actions = actions_of(envs.single_action_space)
-        mode = envs.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
-        if mode == AutoresetMode.DISABLED:
-            raise LearningError(
-                "the vector environment does not reset by itself; make it with NEXT_STEP or SAME_STEP"
-            )
-        self.same_step = mode == AutoresetMode.SAME_STEP
-        # send and recv, where the environment has them, leave room for bookkeeping while it runs
-        self.overlap = hasattr(envs, "send") and hasattr(envs, "recv")
-        self.obs: Arrays = {}
-        self.starts = np.ones(self.n, bool)
-        self.resetting = np.zeros(self.n, bool)
-        self.totals = np.zeros(self.n)
-        self.lengths = np.zeros(self.n, np.int64)
-        self.recent: deque[tuple[float, int]] = deque(maxlen=100)
-        self.episodes = 0
         self.state: tuple[Tensor, Tensor] | None = None
 
     def attach(self, network: ActorCritic, device: Any) -> None:
@@ -149,12 +120,7 @@ class Collector:
 
     def begin(self, seed: int) -> None:
         """Reset all environments: new episodes."""
-        observation, _ = self.envs.reset(seed=seed)
-        self.obs = arrays(observation)
-        self.starts[:] = True
-        self.resetting[:] = False
-        self.totals[:] = 0
-        self.lengths[:] = 0
+        super().begin(seed)
         self.state = self.network.first_state(self.n)
 
     def collect(self, generator: Any) -> tuple[Rollout, list[EpisodeEnd]]:
@@ -251,50 +217,20 @@ class Collector:
         rollout.rewards[t] = reward
         rollout.terminated[t] = terminated
         ended = np.logical_or(terminated, truncated, out=rollout.ended[t])
-        self.totals += reward
-        self.lengths += 1
-        any_reset = resetting.any()
-        if any_reset:
+        if resetting.any():
             rollout.rewards[t, resetting] = 0
             rollout.terminated[t, resetting] = False
             ended[resetting] = False
-            self.totals[resetting] = 0
-            self.lengths[resetting] = 0
-        if not ended.any():
-            self.starts = resetting if any_reset else np.zeros(self.n, bool)
-            self.resetting = np.zeros(self.n, bool)
-            return []
-
-        if self.same_step:
+        if self.same_step and ended.any():
             self._value_final(t, ended & ~np.asarray(terminated), infos)
-            self.starts = ended.copy()
-        else:
-            self.starts = resetting
-            self.resetting = ended.copy()
-        done = []
-        for i in np.flatnonzero(ended):
-            done.append(EpisodeEnd(float(self.totals[i]), int(self.lengths[i]), last_info(infos, int(i))))
-            self.recent.append((done[-1].total, done[-1].length))
-        self.episodes += len(done)
-        self.totals[ended] = 0
-        self.lengths[ended] = 0
-        return done
+        return self.account(reward, ended, infos)
 
     def _value_final(self, t: int, cut: Bools, infos: dict[str, Any]) -> None:
         """Value the last observation of episodes that were cut short and are already reset."""
         rows = np.flatnonzero(cut)
         if not len(rows):
             return
-        if "final_obs" not in infos:
-            raise LearningError(
-                "an episode was truncated and the environment gave no info['final_obs'] to value it by"
-            )
-        final = infos["final_obs"]
-        if isinstance(final, dict):
-            parts = {name: np.asarray(part)[rows] for name, part in final.items()}
-        else:
-            each = [arrays(final[i]) for i in rows]
-            parts = {name: np.stack([one[name] for one in each]) for name in each[0]}
+        parts = final_observations(infos, rows)
         obs = {
             name: torch.from_numpy(np.ascontiguousarray(part)).to(self.device) for name, part in parts.items()
         }
@@ -305,26 +241,3 @@ class Collector:
 
 def _dtype(source: Input) -> Any:
     return torch.uint8 if source.dtype == "uint8" else torch.float32
-
-
-def last_info(infos: dict[str, Any], i: int) -> dict[str, Any]:
-    """What `infos` say of environment `i` (of its episode's last step, with SAME_STEP autoreset)."""
-    infos = infos.get("final_info", infos)
-    info: dict[str, Any] = {}
-    for key, values in infos.items():
-        if key.startswith("_") or key in ("final_obs", "final_info") or not infos.get("_" + key, _ALL)[i]:
-            continue
-        if isinstance(values, dict):
-            info[key] = last_info(values, i)
-        elif np.ndim(values) >= 1:
-            value = values[i]
-            info[key] = value.item() if isinstance(value, np.generic) else value
-    return info
-
-
-class _All:
-    def __getitem__(self, _: int) -> bool:
-        return True
-
-
-_ALL = _All()

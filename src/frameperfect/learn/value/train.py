@@ -1,0 +1,122 @@
+"""The value learner's training run: act, keep, learn at a fixed ratio; and what a checkpoint holds of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+
+from frameperfect.learn import checkpoint
+from frameperfect.learn.episodes import EpisodeEnd
+from frameperfect.learn.trainer import Trainer
+from frameperfect.learn.value.actor import Actor
+from frameperfect.learn.value.config import ValueConfig
+from frameperfect.learn.value.learner import Learner
+from frameperfect.learn.value.network import build
+from frameperfect.learn.value.replay import Replay, Shape
+
+
+class ValueTraining(Trainer):
+    """Steps of all environments, and so many updates for so many of them."""
+
+    name = "value"
+    columns = ("loss", "error", "epsilon", "replay", "learning_rate")
+
+    def __init__(
+        self, envs: gymnasium.vector.VectorEnv[Any, Any, Any], config: ValueConfig, run: Path | None = None
+    ) -> None:
+        super().__init__(config)
+        self.actor = self.episodes = Actor(envs)
+        actions = len(self.actor.table)
+        self.network, target = (build(self.actor.inputs, actions, config, self.device) for _ in range(2))
+        self.learner = Learner(self.network, target, config, self.device)
+        if run is not None:
+            run.mkdir(parents=True, exist_ok=True)
+        self.replay = Replay(self.actor.inputs, envs.num_envs, layout(config), run)
+        self.actor.attach(self.network, self.replay, self.device)
+        self.actor.begin(config.seed)
+
+    def advance(self, left: float) -> tuple[dict[str, float], list[EpisodeEnd]]:
+        """`report_steps` steps, and the updates that are due in them."""
+        config, actor = self.config, self.actor
+        epsilon = self.epsilon(left)
+        done: list[EpisodeEnd] = []
+        for _ in range(-(-config.report_steps // actor.n)):
+            done += actor.step(1.0 if self.steps < config.learning_starts else epsilon, self.generator)
+            rounds = (self.steps + actor.n) // config.update_every - self.steps // config.update_every
+            self.steps += actor.n
+            if self.replay.written >= config.learning_starts and self.replay.tree.sum:
+                for _ in range(rounds * config.gradient_steps):
+                    self.learner.update(self.replay, left, self.generator)
+        actor.observe()
+        self.updates = self.learner.updates
+        return {
+            **self.learner.means(),
+            "epsilon": epsilon,
+            "replay": min(self.replay.written, len(self.replay.tree)),
+            "learning_rate": config.learning_rate,
+        }, done
+
+    def epsilon(self, left: float) -> float:
+        """The chance of a random action [1]."""
+        config: ValueConfig = self.config
+        if config.noisy:
+            return 0.0
+        part = min((1 - left) / config.epsilon_fraction, 1.0) if config.epsilon_fraction else 1.0
+        return config.epsilon_start + part * (config.epsilon_end - config.epsilon_start)
+
+    def more_state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        """Target network, optimizer, recurrent state, and the replay if it is kept."""
+        learner = self.learner
+        tensors = {f"optimizer.{name}": each for name, each in learner.optimizer.moments.items()}
+        tensors["target"] = learner.target_flat
+        if self.actor.state is not None:
+            tensors["state.hidden"], tensors["state.cell"] = self.actor.state
+        facts: dict[str, Any] = {"optimizer_steps": learner.optimizer.steps}
+        if self.config.save_replay:
+            arrays, facts["replay"] = self.replay.save()
+            tensors |= {
+                f"replay.{name}": torch.from_numpy(np.ascontiguousarray(each))
+                for name, each in arrays.items()
+            }
+        return tensors, facts
+
+    def restore_more(self, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
+        """All of it but the recurrent state."""
+        learner = self.learner
+        for name, each in learner.optimizer.moments.items():
+            each.copy_(tensors[f"optimizer.{name}"])
+        learner.optimizer.steps = facts["optimizer_steps"]
+        learner.target_flat.copy_(tensors["target"])
+        learner.updates = self.updates
+        if "replay" in facts:
+            arrays = {name: each.numpy() for name, each in checkpoint.part(tensors, "replay.").items()}
+            self.replay.restore(arrays, facts["replay"])
+
+    def restore_recurrent(self, tensors: dict[str, torch.Tensor]) -> None:
+        """The recurrent state; a replay that was not kept begins in the middle of these episodes."""
+        if not self.config.save_replay:
+            self.replay.begin(self.actor.obs)
+        if self.actor.state is not None:
+            self.actor.state = (
+                tensors["state.hidden"].to(self.device),
+                tensors["state.cell"].to(self.device),
+            )
+
+
+def layout(config: ValueConfig) -> Shape:
+    """The replay that the settings ask for."""
+    return Shape(
+        capacity=config.capacity,
+        n_step=config.n_step,
+        gamma=config.gamma,
+        alpha=config.priority,
+        sequence=config.sequence_length if config.lstm else 1,
+        burn_in=config.burn_in if config.lstm else 0,
+        state=2 * config.lstm,
+        share_frames=config.share_frames,
+        ram=int(config.replay_gib * (1 << 30)),
+    )
