@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,21 +21,31 @@ StickyOption = Annotated[
     float | None, typer.Option(min=0, max=1, help="Chance that a frame repeats the inputs before it.")
 ]
 
+WATCH_BUDGET = 64 << 20
+"""Bytes of states for going back, of all runs in a window together."""
+
 
 @app.command(
     epilog=example(
-        "watch best.fpm", "watch runs/my-run --out agent.mp4", "watch Airstriker-Genesis --seconds 20"
+        "watch best.fpm",
+        "watch best.fpm runs/my-run --seconds 20",
+        "watch runs/my-run --overlay probabilities --out agent.mp4",
     )
 )
 def watch(
     what: Annotated[
-        str, typer.Argument(help="A movie, a run's folder (its agent plays), or a game (random play).")
+        list[str],
+        typer.Argument(
+            metavar="WHAT...",
+            help="A movie, a run's folder (its agent plays), or a game (random play); several side by side.",
+        ),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="The video: .mp4, .gif, or .png for a sheet of pictures.")
+        Path | None,
+        typer.Option(help="A video instead of the window: .mp4, .gif, or .png for a sheet of pictures."),
     ] = None,
     text: Annotated[
-        bool, typer.Option("--text", help="No video: a line of inputs and variables a second.")
+        bool, typer.Option("--text", help="No pictures: a line of inputs and variables a second.")
     ] = False,
     hud: HudOption = True,
     show: ShowOption = None,
@@ -45,21 +57,41 @@ def watch(
     sticky: StickyOption = None,
     game: Annotated[str | None, typer.Option(help="The game of a movie that names none.")] = None,
     core: Annotated[str | None, typer.Option(help="Another core than the recorded one.")] = None,
+    scale: Annotated[
+        int | None, typer.Option(min=1, max=16, help="Enlarge by so much in the window.")
+    ] = None,
+    keys: Annotated[Path | None, typer.Option(help="A TOML file with other keys for the window.")] = None,
 ) -> None:
-    """Make a video of a movie, of an agent, or of random play, with inputs and variables."""
+    """Show movies, agents, or random play in a window, or make a video of one.
+
+    Without a display, and without --out, a video is written. F1 in the window lists the keys: pause, single
+    frames, slow motion, rewind.
+    """
     from frameperfect.cli.film import film
     from frameperfect.cli.play import open_for
     from frameperfect.view.overlay import check_names
     from frameperfect.view.video import check_format
+    from frameperfect.view.window import has_display
 
-    target = out or Path(f"{Path(what).stem or 'run'}.mp4")
+    windowed = not text and out is None and has_display()
+    if len(what) > 1 and not windowed:
+        raise Refused(
+            "several runs are shown in a window only, and there is none here; "
+            "`frameperfect compare` puts movies side by side in a video"
+        )
+    check_names(overlay or ())
+    if windowed:
+        _in_window(what, seconds, seed, sticky, game, core, hud, show, overlay or [], scale, keys)
+        return
+    target = out or Path(f"{Path(what[0]).stem or 'run'}.mp4")
     if not text:
         check_format(target)
-    check_names(overlay or ())
-    movie, film_of = _movie_of(what, seconds, seed, sticky, core)
+        if out is None:
+            print(f"no display to open a window on: the video goes to {target}")
+    movie, film_of = _movie_of(what[0], seconds, seed, sticky, core)
     frames = min(movie.frames, round(seconds * movie.frame_rate)) if seconds else movie.frames
     if text:
-        with open_for(movie, what, game or film_of["game"], core) as machine:
+        with open_for(movie, what[0], game or film_of["game"], core) as machine:
             print_replay(movie, machine, show, round(movie.frame_rate), frames)
         return
     film_of["game"] = game or film_of["game"]
@@ -126,3 +158,54 @@ def _movie_of(
     caption = f"{movie.game}  {player}  return {score:g}"
     every = int(who.env.get("frame_skip", 1))
     return movie, {"game": who.game, "caption": caption, "every": every, "chances": chances}
+
+
+def _in_window(
+    what: Sequence[str],
+    seconds: float | None,
+    seed: int,
+    sticky: float | None,
+    game: str | None,
+    core: str | None,
+    hud: bool,
+    show: Sequence[str] | None,
+    overlays: Sequence[str],
+    scale: int | None,
+    keys: Path | None,
+) -> None:
+    """Show runs in one window, a tile each, until it is closed."""
+    from frameperfect.cli.film import panel_names
+    from frameperfect.cli.play import open_for
+    from frameperfect.movie import Session
+    from frameperfect.view.overlay import make_overlays
+    from frameperfect.view.window import Bindings, Controls, Player, Tile, display
+
+    with display() as pygame, ExitStack() as machines:
+        tiles = []
+        for one in what:
+            movie, told = _movie_of(one, seconds, seed, sticky, core)
+            if seconds:
+                movie = movie.cut(round(seconds * movie.frame_rate))
+            machine = machines.enter_context(open_for(movie, one, game or told["game"], core))
+            is_movie = Path(one).suffix.lower() in MOVIE_FORMATS
+            tiles.append(
+                Tile(
+                    Session(machine, movie=movie, budget=WATCH_BUDGET // len(what)),
+                    caption=Path(one).name if is_movie and len(what) > 1 else told["caption"],
+                    names=panel_names(machine, show),
+                    overlays=make_overlays(overlays, machine, show),
+                    chances=told.get("chances"),
+                    every=told.get("every", 1),
+                )
+            )
+        controllers = tiles[0].session.machine.controllers
+        player = Player(
+            pygame,
+            tiles,
+            Controls(pygame, Bindings(controllers, keys), controllers),
+            title=f"frameperfect watch {' '.join(what)}",
+            scale=scale,
+            panel=hud,
+            name=Path(what[0]).stem or "run",
+        )
+        player.run()

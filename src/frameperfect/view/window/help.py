@@ -18,12 +18,6 @@ def help_lines(bindings: Bindings, playable: bool) -> list[Line]:
     """All lines of the page; without `playable`, those of somebody who only looks."""
     lines: list[Line] = []
     table = bindings.table
-    if playable:
-        for section, entries in table.items():
-            if section == "commands" or not any(entries.values()):
-                continue
-            lines.append(("", f"port {section.removeprefix('port')}"))
-            lines += [(_keys(keys), name) for name, keys in entries.items() if keys]
     lines.append(("", "commands"))
     for name, keys in table["commands"].items():
         if not playable and name in PLAYERS_ONLY:
@@ -34,6 +28,12 @@ def help_lines(bindings: Bindings, playable: bool) -> list[Line]:
             lines.append((f"{_keys(keys[:1])} … {_keys(last[:1])}", f"{what} a slot"))
         elif name.rpartition("-")[0] not in ("load", "save"):
             lines.append((_keys(keys), COMMANDS[name][1]))
+    if playable:
+        for section, entries in table.items():
+            if section == "commands" or not any(entries.values()):
+                continue
+            lines.append(("", f"port {section.removeprefix('port')}"))
+            lines += [(_keys(keys), name) for name, keys in entries.items() if keys]
     return lines
 
 
@@ -65,7 +65,7 @@ def draw_help(canvas: Canvas, pages: list[list[list[Line]]], page: int) -> None:
         most = (step - GAP) // letter
         for row, (keys, text) in enumerate(lines):
             y = MARGIN + row * LINE
-            if not keys and not text.startswith("-"):
+            if not keys:
                 canvas.text(x, y, text, HEAD)
                 continue
             canvas.text(x, y, keys[:KEYS_WIDTH], KEY)

@@ -56,6 +56,7 @@ class Player:
         scale: int | None = None,
         replaying: bool = False,
         paused: bool = False,
+        panel: bool = True,
         name: str = "frameperfect",
     ) -> None:
         """Open the window.
@@ -69,12 +70,13 @@ class Player:
             scale: the factor that the game is enlarged by.
             replaying: begin with what the run holds, instead of the user's inputs.
             paused: begin so.
+            panel: show the panel beneath a lone tile.
             name: what the names of screenshots begin with.
         """
         self.tiles, self.controls, self.recording = list(tiles), controls, recording
         self.replaying = replaying or recording is None
         self.paused, self.speed, self.running = paused, 1.0, True
-        self.panel = self.overlays = True
+        self.panel, self.overlays = panel, True
         self.help_page: int | None = None
         self._pygame, self._title, self._scale, self._name = pygame, title, scale, name
         self._toast, self._toast_ends = "", 0
