@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.command_line import frameperfect
 from tests.components import need
-from tests.test_cli import fails, frameperfect
+from tests.test_cli import fails
 
 need("stable_retro")
 

@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.command_line import frameperfect
 from tests.components import need
+from tests.test_cli import fails
 
 need("matplotlib")
 
@@ -137,8 +139,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which one run was trained and evaluated, and another one only trained."""
     for module in ("stable_retro", "torch", "av"):
         need(module)
-    from tests.test_cli import frameperfect
-
     place = tmp_path_factory.mktemp("place")
     (place / "ppo.toml").write_text("rollout_steps = 32\nhidden = [16, 16]\n")
     for name in ("first", "second"):
@@ -175,8 +175,6 @@ def test_evaluation_adds_scores_the_video_and_the_proof(trained: Path) -> None:
 
 
 def test_a_page_shows_the_other_runs_of_the_game_and_what_the_brute_found_there(trained: Path) -> None:
-    from tests.test_cli import frameperfect
-
     folder = trained / "runs" / "copied"
     shutil.copytree(trained / "runs" / "first", folder)
     facts = json.loads((folder / "evaluation.json").read_text())
@@ -191,8 +189,6 @@ def test_a_page_shows_the_other_runs_of_the_game_and_what_the_brute_found_there(
 
 
 def test_a_report_that_can_not_be_written_costs_a_line_and_nothing_else(trained: Path) -> None:
-    from tests.test_cli import frameperfect
-
     page_file = trained / "runs" / "second" / "report.html"
     page_file.unlink()
     page_file.mkdir()
@@ -206,8 +202,6 @@ def test_a_report_that_can_not_be_written_costs_a_line_and_nothing_else(trained:
 
 
 def test_runs_lists_them_with_scores_and_proof(trained: Path) -> None:
-    from tests.test_cli import fails, frameperfect
-
     done = frameperfect("runs", cwd=trained)
     lines = {line.split()[0]: line for line in done.stdout.splitlines() if line.split()}
     assert "verified" in lines["first"] and " to " in lines["first"]
@@ -223,8 +217,6 @@ def test_runs_lists_them_with_scores_and_proof(trained: Path) -> None:
 
 
 def test_a_damaged_run_does_not_hide_the_others(trained: Path) -> None:
-    from tests.test_cli import fails, frameperfect
-
     broken = trained / "runs" / "broken"
     broken.mkdir()
     (broken / "config.json").write_text("{")

@@ -81,7 +81,7 @@ def whisker(mean: float, low: float, high: float, least: float, most: float) -> 
 
 def nice_ticks(low: float, high: float, count: int) -> list[float]:
     """About `count` round numbers from at most `low` to at least `high`."""
-    if not high > low:
+    if high - low <= 1e-9 * max(1.0, abs(low), abs(high)):  # no span worth a scale
         high = low + 1
     rough = (high - low) / count
     power = 10.0 ** math.floor(math.log10(rough))
