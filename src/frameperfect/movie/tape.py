@@ -91,7 +91,8 @@ class Tape:
     def _inputs(self, ports: int) -> NDArray[np.uint32]:
         out = np.zeros((self.frames, ports), np.uint32)
         for frame, row in enumerate(self.rows):
-            out[frame] = masks(row)
+            pressed = masks(row)  # of the first ports; those after them press nothing
+            out[frame, : len(pressed)] = pressed
         return out
 
     def _axes(self, ports: int) -> NDArray[np.int16] | None:

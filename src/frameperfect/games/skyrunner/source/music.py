@@ -1,0 +1,5 @@
+from pathlib import Path
+
+
+def assemble_music(folder: Path) -> str:
+    return ""
