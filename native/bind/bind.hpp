@@ -9,3 +9,4 @@ void bind_channel(nanobind::module_& m);     // bind/channel.cpp: the shared-mem
 void bind_replay(nanobind::module_& m);      // bind/replay.cpp: priorities and n-step returns of a replay
 void bind_search(nanobind::module_& m);      // bind/search.cpp: what a search keeps: states, inputs, hashes
 void bind_expand(nanobind::module_& m);      // bind/expand.cpp: new states from old ones on native threads
+void bind_ram(nanobind::module_& m);         // bind/ram.cpp: a RAM search's snapshots and comparisons

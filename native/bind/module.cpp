@@ -9,4 +9,5 @@ NB_MODULE(_native, m) {
   bind_replay(m);
   bind_search(m);
   bind_expand(m);
+  bind_ram(m);
 }

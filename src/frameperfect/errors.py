@@ -79,3 +79,7 @@ class CheckpointError(LearningError):
 
 class SearchError(FrameperfectError):
     """A search can't start or go on: rules that don't fit, a machine without states, too little memory."""
+
+
+class RamError(FrameperfectError):
+    """The RAM lab was asked for something it can't find, compare or write; names the choices."""
