@@ -40,6 +40,8 @@ COMPONENTS = (
     Component("pygame-ce", "pygame", "play", "the window to play and to watch in"),
     Component("av", "av", "view", "MP4 videos"),
     Component("pillow", "PIL", "view", "GIFs, picture sheets, the panel beneath a video"),
+    Component("textual", "textual", "ram", "the RAM lab in a terminal"),
+    Component("tomlkit", "tomlkit", "ram", "found variables into game.toml"),
     Component("matplotlib", "matplotlib", "view", "learning curves, the panel's font"),
 )
 
