@@ -48,6 +48,8 @@ def display() -> Iterator[ModuleType]:
     """
     pygame = load_pygame()
     asked = os.environ.get("SDL_VIDEODRIVER", "")
+    if not has_display():
+        raise DisplayError(_no_display("neither DISPLAY nor WAYLAND_DISPLAY is set"))
     try:
         pygame.display.init()
         driver = pygame.display.get_driver()
@@ -55,7 +57,7 @@ def display() -> Iterator[ModuleType]:
         raise DisplayError(_no_display(f"SDL says: {error}")) from None
     if driver in HEADLESS and driver not in asked:
         pygame.display.quit()
-        raise DisplayError(_no_display("neither DISPLAY nor WAYLAND_DISPLAY is set"))
+        raise DisplayError(_no_display(f"SDL finds only its {driver} driver"))
     try:
         yield pygame
     finally:

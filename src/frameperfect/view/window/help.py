@@ -25,7 +25,7 @@ def help_lines(bindings: Bindings, playable: bool) -> list[Line]:
         if name.endswith("-0") and name.startswith(("load", "save")):
             last = table["commands"][name[:-1] + "9"]
             what = "load" if name.startswith("load") else "save"
-            lines.append((f"{_keys(keys[:1])} … {_keys(last[:1])}", f"{what} a slot"))
+            lines.append((f"{_keys(keys[:1])} … {_keys(last[:1]).rpartition('+')[2]}", f"{what} a slot"))
         elif name.rpartition("-")[0] not in ("load", "save"):
             lines.append((_keys(keys), COMMANDS[name][1]))
     if playable:

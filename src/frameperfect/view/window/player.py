@@ -335,7 +335,7 @@ class Player:
                 words.append("rec")
             if self.session.rerecords:
                 words.append(f"rerecords {self.session.rerecords}")
-        else:
+        elif len(self.tiles) == 1:
             words.append(self.tiles[0].caption)
         if self.speed != 1:
             words.append(f"1/{round(1 / self.speed)}" if self.speed < 1 else f"x{self.speed:.0f}")

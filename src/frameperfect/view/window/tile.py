@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from frameperfect.movie import Session
-from frameperfect.view.hud import BACK, DIM, MARGIN, TEXT, Hud
+from frameperfect.view.hud import BACK, MARGIN, TEXT, Hud
 from frameperfect.view.overlay import LINE, Canvas, Overlay, Scene, Spectator, draw, text_width
 from frameperfect.view.video import Chances
 
@@ -19,7 +19,7 @@ BAR = LINE + 8
 """Height of the caption beneath a small tile."""
 UNKNOWN = (256, 224)
 """Width and height of a screen that has not shown anything yet."""
-TOAST, TOAST_BACK = (250, 250, 252), (36, 40, 52)
+CAPTION, TOAST, TOAST_BACK = (186, 192, 204), (250, 250, 252), (36, 40, 52)
 
 
 class Tile:
@@ -144,10 +144,11 @@ class Tile:
         bar = Canvas(self.picture[self._screen_height :])
         bar.filled(0, 0, bar.width, bar.height, BACK)
         minutes, seconds = divmod(self.scene.frame / self.scene.frame_rate, 60)
-        time = f"{'done ' if self.finished else ''}{minutes:.0f}:{seconds:05.2f}"
+        state = "done" if self.finished else state
+        time = f"{state}  {minutes:.0f}:{seconds:05.2f}".strip()
         bar.text(bar.width - MARGIN - text_width(time), 4, time, TEXT)
         most = (bar.width - 3 * MARGIN - text_width(time)) // text_width("0")
-        bar.text(MARGIN, 4, shortened(self.caption or state, most), DIM)
+        bar.text(MARGIN, 4, shortened(self.caption, most), CAPTION)
 
     def _hud(self, width: int) -> Hud:
         buttons = [controller.buttons for controller in self.session.machine.controllers[: self._ports]]
