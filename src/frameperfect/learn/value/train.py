@@ -101,9 +101,10 @@ class ValueTraining(Trainer):
         if not self.config.save_replay:
             self.replay.begin(self.actor.obs)
         if self.actor.state is not None:
+            # clones: sums round by where numbers lie in memory, and a file's lie anywhere
             self.actor.state = (
-                tensors["state.hidden"].to(self.device),
-                tensors["state.cell"].to(self.device),
+                tensors["state.hidden"].to(self.device).clone(),
+                tensors["state.cell"].to(self.device).clone(),
             )
 
 
