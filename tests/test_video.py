@@ -305,7 +305,16 @@ def test_time_behind_is_how_much_later_one_was_as_far_as_the_other() -> None:
     twice = np.arange(0, 200, 2.0)
     assert (time_behind(reference, twice)[:50] == -np.arange(50)).all()
     back = np.array([0, 5, 3, 1, 6.0])
-    assert time_behind(reference, back).tolist() == [0, -4, -3, -2, -2]
+    assert time_behind(reference, back).tolist() == [0, -4, -4, -4, -2]
+    waits = np.repeat(np.arange(20.0), 5)
+    assert (time_behind(waits, waits) == 0).all()
+    stuck = np.minimum(reference, 30)
+    assert time_behind(reference, stuck).tolist() == [max(0, frame - 30) for frame in range(100)]
+    # what memory holds at power-on, and on a title screen, is no place
+    boot = np.array([65535.0] * 5 + [0.0] * 4)
+    assert (
+        time_behind(np.concatenate([boot, 100 + reference]), np.concatenate([boot, 100 + late]))[20:] == 10
+    ).all()
 
 
 def test_a_run_is_timed_by_the_games_clock_where_it_reaches_its_goal() -> None:

@@ -158,10 +158,10 @@ def _rows(game: Game, reference: str, runs: Path, again: bool) -> list[tuple[Can
     movies: dict[str, Candidate] = {}
     for candidate in _candidates(game, runs):
         digest = digest_of(candidate.path)
-        known = movies.setdefault(digest, candidate)
-        if known.method == ADDED and candidate is not known:
+        first = movies.setdefault(digest, candidate)
+        if first.method == ADDED and candidate is not first:
             # A run's movie that somebody added has their name, and the run's method and cost.
-            movies[digest] = replace(candidate, by=known.by)
+            movies[digest] = replace(candidate, by=first.by)
     candidates = [(each, None if again else recall(each.path)) for each in movies.values()]
     rows, missing = [], sum(known is None for _, known in candidates)
     if not missing:

@@ -27,6 +27,8 @@ HOLD = 2.0
 STRIP_HEIGHT, MARGIN, GAP = 72, 8, 4
 GHOST_RADIUS = 28
 """Pixels of the game around a ghost's place that are shown of it."""
+GHOST, ALIKE = 0.65, 12
+"""A ghost's opacity, and the difference of colour below which two pixels show the same."""
 
 
 @dataclass
@@ -199,7 +201,13 @@ def _put_ghost(
         rows, columns = np.mgrid[y0:y1, x0:x1]
         distance = np.hypot(rows - middle_y, columns - middle_x) / GHOST_RADIUS
         tinted = (image[y0:y1, x0:x1] * 0.75 + 0.25 * np.array(runner.colour)).astype(np.uint8)
-        canvas.image(x0 + own_left - left, y0 + own_top - top, tinted, 0.6 * np.clip(2 - 2 * distance, 0, 1))
+        at_x, at_y = x0 + own_left - left, y0 + own_top - top
+        # What both pictures show alike is the world, and stays as it is.
+        beneath = np.zeros_like(tinted)
+        Canvas(beneath).image(-round(at_x), -round(at_y), canvas.picture)
+        piece = image[y0:y1, x0:x1].astype(np.int16)
+        alike = (np.abs(piece - beneath) < ALIKE).all(axis=2)
+        canvas.image(at_x, at_y, tinted, np.where(alike, 0, GHOST * np.clip(2 - 2 * distance, 0, 1)))
     return x - left, y - top
 
 
@@ -207,7 +215,8 @@ def _mark_ghost(canvas: Canvas, runner: Runner, x: float, y: float, factor: floa
     """Its name above it, or at the edge with the distance where it is out of sight."""
     name = runner.label.split(" ")[0]
     if 0 <= x < canvas.width and 0 <= y < canvas.height:
-        canvas.text(x - text_width(name) / 2, y - GHOST_RADIUS * factor - LINE / 2, name, runner.colour)
+        above = y - GHOST_RADIUS * factor - LINE / 2
+        canvas.text(x - text_width(name) / 2, above, name, runner.colour, BACK)
         return
     far = round(max(-x, x - canvas.width, -y, y - canvas.height) / factor)
     text = f"◀ {name} {far}" if x < 0 else f"{name} {far} ▶" if x >= canvas.width else f"{name} {far}"

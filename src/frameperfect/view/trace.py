@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from frameperfect.errors import GameError
 from frameperfect.view.overlay import Spectator
+from frameperfect.view.overlay.trail import JUMP
 
 if TYPE_CHECKING:
     from frameperfect.game import Game
@@ -55,11 +56,14 @@ def trace(movie: Movie, machine: Machine, variable: str | None = None, frames: i
     totals, values = [0.0], [_number(spectator, variable)]
     finish: int | None = None
     seconds: float | None = None
+    before = True
     for frame in movie.replay(machine):
         spectator.step(frame)
         totals.append(spectator.total)
         values.append(_number(spectator, variable))
-        if finish is None and spectator.success:
+        # Memory is not cleared at power-on: what looks like the goal from the first frame on is none.
+        reached, before = spectator.success and not before, spectator.success
+        if finish is None and reached:
             finish, clock = frame, spectator.time()
             seconds = frame / movie.frame_rate
             if clock is not None:
@@ -78,14 +82,33 @@ def clock_unit(game: Game, frame_rate: float) -> float:
 
 
 def time_behind(reference: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How many frames later `other` was, at each of its frames, as far as it was then than `reference` was.
+    """How many frames later than `reference` `other` came as far, at each of its frames; negative: it leads.
 
-    Both are places along the way, one a frame; what counts is the farthest reached so far. Negative where
-    `other` leads. Farther than `reference` ever came, it leads by what `reference` took in all.
+    Both are places along the way, one a frame; what counts is the farthest reached so far. Who is stuck falls
+    behind as soon as `reference` has gone on from there.
     """
-    farthest, mine = np.maximum.accumulate(reference), np.maximum.accumulate(other)
-    there = np.searchsorted(farthest, mine, side="left")
-    return np.arange(len(other), dtype=np.float64) - there
+    farthest, mine = np.maximum.accumulate(_settled(reference)), np.maximum.accumulate(_settled(other))
+    now = np.arange(len(other))
+    behind = np.searchsorted(mine, mine, side="left") - np.searchsorted(farthest, mine, side="left")
+    left_at = np.searchsorted(farthest, mine, side="right") - 1
+    stuck = (now > left_at) & (mine < farthest[-1])
+    frames = np.where(stuck, np.maximum(behind, now - left_at), behind)
+    return np.where(np.isneginf(mine), 0.0, frames)
+
+
+def _settled(places: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same with -inf before play: there a place stands still, and leaves by a jump (memory at power-on,
+    a title screen).
+    """
+    begin = 0
+    while len(moved := np.flatnonzero(places[begin:] != places[begin])):
+        next_place = begin + int(moved[0])
+        if abs(places[next_place] - places[begin]) <= JUMP:
+            break
+        begin = next_place
+    settled = places.copy()
+    settled[:begin] = -np.inf
+    return settled
 
 
 def _number(spectator: Spectator, variable: str | None) -> float:

@@ -52,7 +52,7 @@ class Spectator:
             return dict.fromkeys(self._episode.terms() or ("reward",), 0.0) if self._pays else None
         reward, _, _ = self._episode.step(self._row())
         self.total += reward
-        self.success = self.success or self._episode.success
+        self.success = self._episode.success
         return (self._episode.terms() or {"reward": reward}) if self._pays else None
 
     def values(self) -> dict[str, int | float]:
