@@ -80,6 +80,8 @@ class Session:
         if movie.fingerprint not in ("", str(machine.fingerprint)):
             self._tape.checkpoints, self._tape.values = {}, {}  # they hold on the core it was made with
         self._states = Keyframes(budget)
+        self._stretch: dict[int, bytes] = {}
+        """All states since the last keyframe, while frames are gone back one by one."""
         self._frame = 0
         self._command = ""
         self._begin()
@@ -110,6 +112,7 @@ class Session:
             self.rerecords += 1
             self._tape.cut(self._frame)
             self._states.cut(self._frame)
+            self._stretch = {}
         if self._command:
             self._tape.commands[self._frame] = self._command
         self._tape.append(row)
@@ -143,7 +146,18 @@ class Session:
         known = self._states.latest(frame) or 0
         if frame < self._frame or known > self._frame:
             self._command = ""
+            if frame in self._stretch:
+                self.machine.restore(self._stretch[frame])
+                self._frame = frame
+                return
+            back = frame < self._frame
             self._return_to(known)
+            if back and self._can_save and frame - known < KEYFRAME_EVERY:
+                self._stretch = {}
+                while self._frame < frame:
+                    self._play_to(self._frame + 1)
+                    self._stretch[self._frame] = self.machine.save()
+                return
         self._play_to(frame)
 
     def held(self, frame: int | None = None) -> tuple[int, ...]:
@@ -216,7 +230,10 @@ class Session:
         try:
             unseal_state(self.machine.fingerprint, state)
             tape = Tape.of(movie, self.machine.controllers)
-            self.machine.restore(state)
+            if tape.frames:
+                self.machine.restore(state)
+            else:
+                movie.begin(self.machine)  # from power-on there may have been nothing to save yet
         except (StateMismatch, MovieError) as foreign:
             raise type(foreign)(f"slot {slot} ({path}): {foreign}") from None
         same_start = movie.start == self._head.start
@@ -226,7 +243,7 @@ class Session:
         if lost:
             self.rerecords = max(self.rerecords, movie.rerecords) + (self.frames > shared)
             self._head, self._tape = movie.cut(0), tape
-        self._frame, self._command = tape.frames, ""
+        self._frame, self._command, self._stretch = tape.frames, "", {}
         self._keep_first_state()
         if self._frame:
             self._states.add(self._frame, state, self._frame)
@@ -235,11 +252,10 @@ class Session:
 
     def begin_here(self) -> None:
         """Make this very moment the start of a new run; the old one is forgotten."""
-        self._head = replace(
-            self._head, start=self.machine.save(), comments=[], extra={}, rerecords=0, fingerprint=""
-        )
+        start = self.machine.save() if self._frame else self._head.start
+        self._head = replace(self._head, start=start, comments=[], extra={}, rerecords=0, fingerprint="")
         self._tape, self._states = Tape(), Keyframes(self._states.budget)
-        self._frame, self._command, self.rerecords = 0, "", 0
+        self._frame, self._command, self._stretch, self.rerecords = 0, "", {}, 0
         self._keep_first_state()
 
     def movie(self) -> Movie:
