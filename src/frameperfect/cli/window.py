@@ -156,7 +156,8 @@ def _player(
             paused=from_frame is not None,
             name=game.name,
         )
-        player.say("F1 lists the keys" if bindings.commands.get("f1") == "help" else "")
+        if bindings.commands.get("f1") == "help" and not player.sound.trouble:
+            player.say("F1 lists the keys")
         yield player, recording
 
 
