@@ -21,6 +21,7 @@ for lib in libGL.so.1 libgomp.so.1; do
     libgomp.so.1) need_packages+=(libgomp1) ;;
   esac
 done
+command -v ca65 >/dev/null || need_packages+=(cc65)  # the tests build the bundled NES game anew
 if [ ${#need_packages[@]} -gt 0 ]; then
   echo "setup: installing ${need_packages[*]}"
   if ! { as_root apt-get update -qq && as_root env DEBIAN_FRONTEND=noninteractive \

@@ -87,7 +87,8 @@ def terrain(view: Any) -> NDArray[np.float32]:
 def enemies(view: Any) -> NDArray[np.float64]:
     """(N, 15): the three nearest: there or not, how far right and down, its speed, whether it is spiny."""
     kind, x, y, speed = (
-        np.stack([view[f"enemy{slot}_{what}"] for slot in _SLOTS], axis=1) for what in ("kind", "x", "y", "vx")
+        np.stack([view[f"enemy{slot}_{what}"] for slot in _SLOTS], axis=1)
+        for what in ("kind", "x", "y", "vx")
     )
     right, down = x + 3 - view["x"][:, None], y - view["y"][:, None]
     there = (kind > 0) & (kind < 5) & (np.abs(right) < 192)

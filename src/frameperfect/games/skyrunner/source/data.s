@@ -8,10 +8,10 @@ palettes:
   .byte $21,$0F,$31,$30, $21,$07,$17,$2A, $21,$07,$17,$37, $21,$07,$27,$38
   .byte $21,$0F,$16,$36, $21,$0F,$14,$30, $21,$0F,$12,$30, $21,$0F,$27,$30
   ; 2, ruins at dusk
-  .byte $26,$0F,$36,$30, $26,$06,$08,$18, $26,$05,$15,$36, $26,$07,$27,$38
-  .byte $26,$0F,$12,$36, $26,$0F,$19,$30, $26,$0F,$05,$30, $26,$0F,$27,$30
+  .byte $13,$0F,$23,$33, $13,$07,$17,$27, $13,$08,$18,$38, $13,$07,$27,$38
+  .byte $13,$0F,$16,$36, $13,$0F,$1A,$30, $13,$0F,$05,$30, $13,$0F,$27,$30
   ; 3, towers by night
-  .byte $02,$0F,$10,$30, $02,$0F,$0C,$1C, $02,$0F,$03,$23, $02,$07,$27,$38
+  .byte $02,$0F,$10,$30, $02,$0F,$0C,$1C, $02,$04,$13,$34, $02,$07,$27,$38
   .byte $02,$0F,$16,$36, $02,$0F,$19,$30, $02,$0F,$24,$30, $02,$0F,$27,$30
   ; 4, the title
   .byte $11,$0F,$21,$30, $11,$07,$17,$2A, $11,$07,$17,$37, $11,$07,$27,$38
@@ -50,9 +50,9 @@ title_texts:
 
 select_texts:
   say 7, 8, "CHOOSE  A  STAGE"
-  say 18, 5, "  1       2       3  "
-  say 22, 7, "< LEFT    RIGHT >"
-  say 24, 9, "START  TO  RUN"
+  say 11, 7, "< LEFT    RIGHT >"
+  say 14, 9, "START  TO  RUN"
+  say 22, 7, "1       2       3"
   .byte 0
 
 clock_texts:
@@ -64,13 +64,13 @@ ending_texts:
   say 7, 9, "THE SKY IS YOURS!"
   say 11, 6, "ALL STAGES  CLEARED"
   say 15, 10, "TOTAL  TIME"
-  say 25, 10, "PRESS START"
+  say 20, 10, "PRESS START"
   .byte 0
 
 words_stage:
   .byte "STAGE ", 0
-words_clear:
-  .byte "STAGE CLEAR!", 0
+words_clear:              ; a row has eight sprites at most
+  .byte "CLEAR!", 0
 
 map_pages:
   .byte >stage1_map, >stage2_map, >stage3_map

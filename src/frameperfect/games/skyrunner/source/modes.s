@@ -188,7 +188,7 @@ select:
   lda #0
   sta draw_x + 1
   sta draw_flags
-  lda #127
+  lda #143
   sta draw_y
   lda #STAND_SPRITE
   sta draw_tile
@@ -215,7 +215,7 @@ select:
   jmp hide_rest
 
 select_x:
-  .byte 0, 56, 120, 184
+  .byte 0, 48, 112, 176
 
 ; -- the card: a stage is made ready, the clock at nothing
 
@@ -540,10 +540,16 @@ dying:
 cleared:
   jsr draw_player
   jsr draw_flag
-  set_word pointer, words_clear
-  lda #92
+  set_word pointer, words_stage
+  lda #104
   sta draw_x
-  lda #72
+  lda #64
+  sta draw_y
+  jsr draw_string
+  set_word pointer, words_clear
+  lda #100
+  sta draw_x
+  lda #78
   sta draw_y
   jsr draw_string
   lda mode_time

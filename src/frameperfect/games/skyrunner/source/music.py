@@ -25,7 +25,9 @@ def assemble_music(folder: Path) -> str:
     out = [f"{song}_song:\n{_song(folder / f'{song}.txt', numbers)}" for song in SONGS]
     periods = [_period(i) for i in range(len(names))]
     for part, shift in (("low", 0), ("high", 8)):
-        out.append(f"song_{part}:\n  .byte " + ", ".join(f"{'<>'[shift > 0]}{song}_song" for song in SONGS) + "\n")
+        out.append(
+            f"song_{part}:\n  .byte " + ", ".join(f"{'<>'[shift > 0]}{song}_song" for song in SONGS) + "\n"
+        )
         out.append(f"note_{part}:\n" + _rows([period >> shift & 255 for period in periods]))
     return "".join(out)
 
@@ -55,7 +57,9 @@ def _song(path: Path, numbers: dict[str, int]) -> str:
             channel += [known[word] for word in words]
     lengths = {channel: len(steps.get(channel, [])) for channel in CHANNELS}
     if len(set(lengths.values())) != 1 or not 0 < lengths["lead"] < 255 or not 0 < tempo < 256:
-        raise ValueError(f"{path.name}: needs a tempo, and channels of one length up to 254; they are {lengths}")
+        raise ValueError(
+            f"{path.name}: needs a tempo, and channels of one length up to 254; they are {lengths}"
+        )
     return f"  .byte {tempo}, {lengths['lead'] + 1}\n" + "".join(_rows([*steps[c], END]) for c in CHANNELS)
 
 
