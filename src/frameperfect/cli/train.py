@@ -15,7 +15,7 @@ from frameperfect.cli.app import Interrupted, Refused, app, console, example
 
 if TYPE_CHECKING:
     from frameperfect.cli.runs import RunConfig
-    from frameperfect.learn import PpoConfig, Result
+    from frameperfect.learn import PpoConfig, Result, ValueConfig
 
 
 @app.command(
@@ -23,12 +23,13 @@ if TYPE_CHECKING:
         "train Airstriker-Genesis --minutes 5",
         "train Airstriker-Genesis --algo a2c --observation ram --steps 1000000 --seeds 3 --run ram",
         "train Airstriker-Genesis --run ram --resume --steps 2000000",
+        "train Airstriker-Genesis --algo rainbow-iqn --actions discrete --minutes 10",
     )
 )
 def train(
     game: Annotated[str, typer.Argument(help="A game's name, or the folder of its game.toml.")],
     run: Annotated[str | None, typer.Option(help="The run's name: it lies in runs/NAME.")] = None,
-    algo: Annotated[str, typer.Option(help="ppo or a2c.")] = "ppo",
+    algo: Annotated[str, typer.Option(help="ppo, a2c, dqn, rainbow, iqn or rainbow-iqn.")] = "ppo",
     steps: Annotated[
         int | None, typer.Option(min=1, help="Stop after so many steps of all environments.")
     ] = None,
@@ -47,7 +48,10 @@ def train(
     core: Annotated[str | None, typer.Option(help="Another core than the game's own.")] = None,
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, help="Train so many agents, one seed each.")] = 1,
-    config: Annotated[Path | None, typer.Option(help="A TOML file with any field of PpoConfig.")] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="A TOML file with any field of the learner's settings (PpoConfig, ValueConfig)."),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the run's checkpoint, exactly.")
     ] = False,
@@ -93,16 +97,14 @@ def train(
 
 def train_run(settings: RunConfig, folder: Path, *, resume: bool = False) -> Result:
     """Train one agent into `folder` with a progress bar; writes config and learning curve as well."""
-    from frameperfect.learn import PpoConfig
     from frameperfect.learn import train as learn
     from frameperfect.view.progress import ProgressLine, clock, training_text
 
     if not resume and (folder / "checkpoint.safetensors").exists():
         raise Refused(f"{folder} holds a trained agent; go on with it by --resume, or name another --run")
-    fields = {**settings.learn}
-    if fields.get("hidden") is not None:
-        fields["hidden"] = tuple(fields["hidden"])
-    learn_config = PpoConfig(**fields)
+    kind = config_class(settings.algo)
+    layers = {name: tuple(value) for name, value in settings.learn.items() if isinstance(value, list)}
+    learn_config = kind(**{**settings.learn, **layers})
     make_envs = settings.make_envs()
     settings.write(folder)
     with ProgressLine(
@@ -151,20 +153,32 @@ def _resumed(folder: Path, game: str, steps: int | None, minutes: float | None) 
     return settings
 
 
+def config_class(algo: str) -> type[PpoConfig] | type[ValueConfig]:
+    """The settings that an algorithm's name is one of."""
+    from frameperfect.learn import PpoConfig, ValueConfig
+    from frameperfect.learn.config import NAMED
+    from frameperfect.learn.value.config import NAMED as VALUE_NAMED
+
+    if algo in NAMED:
+        return PpoConfig
+    if algo in VALUE_NAMED:
+        return ValueConfig
+    raise Refused(f"no algorithm '{algo}'; there are {', '.join((*NAMED, *VALUE_NAMED))}")
+
+
 def _learn_settings(
     algo: str, kind: str, config: Path | None, steps: int | None, minutes: float | None, seed: int
-) -> PpoConfig:
+) -> PpoConfig | ValueConfig:
     """The learner's settings: those for the observation, then the algorithm's, the file's, the options'."""
-    from frameperfect.learn import PpoConfig
-
-    plain = dataclasses.asdict(PpoConfig())
-    fitting = dataclasses.asdict(PpoConfig.for_observation(kind))
+    settings = config_class(algo)
+    plain = dataclasses.asdict(settings())
+    fitting = dataclasses.asdict(settings.for_observation(kind))
     changes = {name: value for name, value in fitting.items() if value != plain[name]}
     if config is not None:
-        changes |= read_config(config)
+        changes |= read_config(config, settings)
     if steps is not None or minutes is not None:
         changes |= {"steps": steps, "minutes": minutes}
-    return PpoConfig.named(algo, **{**changes, "seed": seed})
+    return settings.named(algo, **{**changes, "seed": seed})
 
 
 def observation_kind(game: str, env: dict[str, Any]) -> str:
@@ -182,15 +196,13 @@ def observation_kind(game: str, env: dict[str, Any]) -> str:
     return "ram" if all(part.dtype == "uint8" for part in parts) else "features"
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """Fields of `PpoConfig` from a TOML file.
+def read_config(path: Path, settings: type[PpoConfig] | type[ValueConfig]) -> dict[str, Any]:
+    """Fields of the learner's settings from a TOML file.
 
     Raises:
         Refused: it is no TOML, has an unknown field, or a field of another type.
     """
     import pydantic
-
-    from frameperfect.learn import PpoConfig
 
     if sys.version_info >= (3, 11):
         import tomllib
@@ -201,14 +213,14 @@ def read_config(path: Path) -> dict[str, Any]:
         fields = tomllib.loads(path.read_bytes().decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
         raise Refused(f"{path} is no TOML: {wrong}") from None
-    known = [field.name for field in dataclasses.fields(PpoConfig)]
+    known = [field.name for field in dataclasses.fields(settings)]
     for name in fields:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known)}"
             raise Refused(f"{path}: no setting '{name}'; {hint}")
     try:
-        checked = pydantic.TypeAdapter(PpoConfig).validate_python(fields)
+        checked = pydantic.TypeAdapter(settings).validate_python(fields)
     except pydantic.ValidationError as wrong:
         first = wrong.errors()[0]
         place = ".".join(map(str, first["loc"]))

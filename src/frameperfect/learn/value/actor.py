@@ -92,10 +92,8 @@ class Actor(Episodes):
                     self.state = self.state[0] * keep, self.state[1] * keep
                 before = torch.cat(self.state, 1).cpu().numpy()
             self.network.resample(generator)
-            obs = {
-                name: torch.from_numpy(np.ascontiguousarray(part)).to(self.device)
-                for name, part in self.obs.items()
-            }
+            # copies: sums round by where numbers lie in memory, and an environment's lie anywhere
+            obs = {name: torch.tensor(part, device=self.device) for name, part in self.obs.items()}
             means, self.state = self.network(obs, self.state)
             best: NDArray[np.int64] = means.argmax(1).cpu().numpy()
         return best, before
