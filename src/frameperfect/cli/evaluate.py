@@ -31,6 +31,10 @@ class Score:
     movie: Movie
     frames: int
     """Frames that the evaluation played."""
+    goals: int | None
+    """Episodes that reached the game's goal; None where it has none."""
+    times: tuple[float, ...]
+    """The run's clock at each goal, in frames, where the game has one."""
 
 
 @app.command(name="eval", epilog=example("eval runs/my-run --episodes 40 --sticky 0.25"))
@@ -84,23 +88,32 @@ def score_player(
 ) -> Score:
     """Play `episodes` in the run's environments with `changes` to their keywords; None plays at random."""
     from frameperfect.cli.play import BestRun
+    from frameperfect.game import load_game
     from frameperfect.learn import RandomPolicy, evaluate
     from frameperfect.view.progress import ProgressLine
 
     best = BestRun(settings.make_envs(min(envs, episodes), **(changes or {}))())
     player = player or RandomPolicy(best.single_action_space, seed)
-    frames, done = 0, 0
+    frames, done, goals = 0, 0, 0
+    times: list[float] = []
+    has_goal = load_game(settings.game).definition.end.success is not None
     with ProgressLine(console(), name) as line:
 
         def count(total: float, length: int, info: dict[str, Any]) -> None:
-            nonlocal frames, done
+            nonlocal frames, done, goals
             done += 1
             frames += int(info.get("episode_frames", 0))
+            if info.get("success"):
+                goals += 1
+                if "time" in info:
+                    times.append(float(info["time"]))
             line.update(done / episodes, f"{done} of {episodes} episodes  best {best.score:g}")
 
         returns = evaluate(player, lambda: best, episodes, seed, deterministic=deterministic, progress=count)
     assert best.movie is not None
-    return Score(name, returns, best.score, best.movie, frames)
+    return Score(
+        name, returns, best.score, best.movie, frames, goals if has_goal else None, tuple(sorted(times))
+    )
 
 
 def show_scores(scores: Sequence[Score], more: Sequence[tuple[str, ...]] = ()) -> None:
@@ -112,17 +125,32 @@ def show_scores(scores: Sequence[Score], more: Sequence[tuple[str, ...]] = ()) -
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("player")
-    for column in ("mean return", "95 % interval", "median", "best", "episodes"):
+    columns = ["mean return", "95 % interval", "median", "best", "episodes"]
+    has_goal = any(score.goals is not None for score in scores)
+    if has_goal:
+        columns += ["reached the goal", "fastest", "median time"]
+    for column in columns:
         table.add_column(column, justify="right")
     for score in scores:
         low, high = interval(score.returns)
-        table.add_row(
+        row = [
             score.player, f"{score.returns.mean():.1f}", f"{low:.1f} to {high:.1f}",
             f"{sorted(score.returns)[len(score.returns) // 2]:g}", f"{score.best:g}", str(len(score.returns)),
-        )  # fmt: skip
-    for row in more:
+        ]  # fmt: skip
+        if has_goal:
+            row += [str(score.goals or 0), *_times(score)]
         table.add_row(*row)
+    for one in more:
+        table.add_row(*one)
     console().print(table)
+
+
+def _times(score: Score) -> tuple[str, str]:
+    """The fastest and the median run's clock."""
+    if not score.times:
+        return "", ""
+    seconds = [frames / score.movie.frame_rate for frames in score.times]
+    return f"{seconds[0]:.2f} s", f"{seconds[len(seconds) // 2]:.2f} s"
 
 
 def gain(agent: NDArray[np.float64], floor: NDArray[np.float64]) -> tuple[float, float, float]:
@@ -166,6 +194,7 @@ def write_scores(folder: Path, scores: Sequence[Score], changes: dict[str, Any],
             score.player: {
                 "mean": float(score.returns.mean()), "interval": interval(score.returns), "best": score.best,
                 "frames": score.frames, "returns": score.returns.tolist(),
+                **({} if score.goals is None else {"goals": score.goals, "times": list(score.times)}),
             }
             for score in scores
         },
