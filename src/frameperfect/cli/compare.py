@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -90,6 +91,8 @@ def compare(
             pictures = ghosts(runners, places, difference, frames, rate)
         else:
             pictures = side_by_side(runners, difference, frames, rate)
+        if out.suffix.lower() == ".png":
+            pictures = itertools.islice(pictures, frames)  # a sheet needs no end to rest on
         with ProgressLine(console(), "video") as line:
 
             def counted() -> Iterator[object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import math
 import platform
 import shlex
 import time
@@ -110,8 +111,10 @@ def gather(folder: Path) -> Report:
     own = summary(folder)
     evaluation = json_file(folder / "evaluation.json", dict) or {}
     players = _players(folder, settings.game, evaluation)
-    proof = _proof(folder / "best.fpm")
-    video, no_video = _video(folder)
+    # Of several seeds, the one that did best has the movie that is shown.
+    shown = max(seeds, key=lambda seed: summary(seed).best or -math.inf) if seeds else folder
+    proof = _proof(shown / "best.fpm")
+    video, no_video = _video(shown)
     history = _history(folder)
     title, about = _game_texts(settings.game)
     return Report(
@@ -130,8 +133,8 @@ def gather(folder: Path) -> Report:
         others=_others(folder, settings.game),
         proof=proof,
         commands=_unique((entry.get("when", ""), entry["command"]) for entry in history),
-        reproduce=_reproduce(folder, own, seeds),
-        versions=_all_versions(folder, settings, history),
+        reproduce=_reproduce(shown, own, seeds),
+        versions=_all_versions(shown, settings, history),
         settings=_settings(settings),
     )
 
