@@ -131,6 +131,7 @@ def load_commands() -> None:
         film,
         games,
         movies,
+        ram,
         report,
         runs,
         search,

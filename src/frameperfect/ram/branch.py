@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Script = Sequence[tuple[str, int]]
 """What a branch does: (buttons held on port 0, for so many frames), one after the other."""
 
-MENU_BUTTONS = frozenset({"Start", "Select", "Mode", "Reset", "Pause"})
+MENU_BUTTONS = frozenset({"Start", "Select", "Mode", "Reset", "Pause", "Coin", "Run"})
 """Buttons that stop the game or leave it: no experiment presses them unless it is asked to."""
 OPPOSITE = {"Left": "Right", "Right": "Left", "Up": "Down", "Down": "Up"}
 

@@ -1,7 +1,7 @@
 """What each question asks of the values in the branches: judges of many candidates at once.
 
-A judge takes, by branch, (frames + 1, N) float64 values of N candidates, and gives a `Shape`: how well each one
-fits (0: not at all), which of several readings of the same bytes to prefer, and why in words.
+A judge takes, by branch, (frames + 1, N) float64 values of N candidates, and gives a `Shape`: how well each
+one fits (0: not at all), which of several readings of the same bytes to prefer, and why in words.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _steady(values: Values, slow: bool) -> Shape:
         step[column] = size = np.median(sizes)
         gaps = np.diff(moves)
         pace[column] = gap = np.median(gaps)
-        # A wrap to the start is a part of counting; a reading of the wrong width or order jumps much more often.
+        # A wrap to the start is a part of counting; a reading of the wrong width or order jumps often.
         regular = np.mean(sizes == size) * np.mean(np.abs(gaps - gap) <= 1)
         if slow and (abs(size) != 1 or (gap == 1 and size > 0)):
             continue
@@ -65,7 +65,9 @@ def _steady(values: Values, slow: bool) -> Shape:
     return Shape(
         score,
         -1.0 * (np.abs(step) != 1) - 1.0 * (np.abs(step) > 64),
-        lambda c: f"{step[c]:+g} every {'frame' if pace[c] == 1 else f'{pace[c]:g} frames'}, whatever is pressed",
+        lambda c: (
+            f"{step[c]:+g} every {'frame' if pace[c] == 1 else f'{pace[c]:g} frames'}, whatever is pressed"
+        ),
     )
 
 
@@ -74,67 +76,63 @@ def _steady(values: Values, slow: bool) -> Shape:
 
 def positions(scripts: int, frames: int) -> Callable[[Values], Shape]:
     """The judge of positions; branches come in groups of `scripts`, as `Lab._axis` lists them."""
-    half = frames // 2
 
     def judge(values: Values) -> Shape:
         groups = [values[i : i + scripts] for i in range(0, len(values), scripts)]
-        best, sign, speed, rough = None, None, None, None
-        for group in groups:
-            still, more, less, stop_more, stop_less, back = group
-            up, down = more - still, less - still
-            way = np.sign(up[-1] - down[-1])
-            toward, away = up * way, -down * way
-            # Steady motion to both sides; one of them may be blocked by a wall, not both.
-            rising, falling = np.diff(toward, axis=0), np.diff(away, axis=0)
-            monotone = np.minimum((rising >= 0).mean(0), (falling >= 0).mean(0))
-            moves = np.maximum((rising > 0).sum(0), (falling > 0).sum(0))
-            both = (toward[-1] > 0).astype(float) * 0.5 + (away[-1] > 0) * 0.5
-            # It grows with time: a speed or a flag has all its size soon.
-            reach = np.maximum(toward[-1], away[-1])
-            middle = np.where(toward[-1] >= away[-1], toward[half], away[half])
-            growth = np.clip((reach - middle) / np.maximum(reach, 1e-9) / 0.3, 0, 1)
-            # It stays where it was left: a speed or a flag falls back.
-            stays = np.maximum(
-                _stays((stop_more - still) * way, half), _stays(-(stop_less - still) * way, half)
-            )
-            returns = ((back - still) * way)[-1] < toward[-1] + 1e-9
-            # A position has a steady pace: the halves of a value read in the wrong order jump.
-            jump = np.maximum(np.abs(rising).max(0), np.abs(falling).max(0))
-            smooth = np.clip(4 * reach / frames / np.maximum(jump, 1e-9), 0, 1)
-            score = np.where(
-                (moves >= 3) & (way != 0) & returns,
-                (monotone**4) * (0.25 + 0.75 * both) * growth * (0.2 + 0.8 * stays) * smooth,
-                0.0,
-            )
-            roughness = np.where(toward[-1] >= away[-1], _roughness(rising), _roughness(falling))
-            if best is None:
-                best, sign, speed, rough = score.copy(), way, reach / frames, roughness
-                total = score
-            else:
-                better = score > best
-                best, sign = np.where(better, score, best), np.where(better, way, sign)
-                speed, rough = np.where(better, reach / frames, speed), np.where(better, roughness, rough)
-                total = total + score
-        mean = 0.5 * best + 0.5 * total / len(groups)  # a moment may be one where nobody can move
-        mean = np.where(mean > 0.15, mean, 0)
+        score, way, speed, rough = np.stack([_motion(group, frames) for group in groups], axis=1)
+        best = score.argmax(0), np.arange(score.shape[1])
+        mean = (score[best] + score.mean(0)) / 2  # a moment may be one where nobody can move
+        sign, pace = way[best], speed[best]
         return Shape(
-            mean,
-            -rough,
-            lambda c: f"{'+' if sign[c] > 0 else '-'}{speed[c]:.3g} a frame while held, stays when released",
+            np.where(mean > 0.15, mean, 0),
+            -rough[best],
+            lambda c: f"{'+' if sign[c] > 0 else '-'}{pace[c]:.3g} a frame while held, stays when released",
         )
 
     return judge
 
 
+def _motion(group: Values, frames: int) -> NDArray[np.float64]:
+    """(4, N) of one moment's branches: like a position how far, which way, how fast, how unevenly."""
+    still, more, less, stop_more, stop_less, back = group
+    half = frames // 2
+    up, down = more - still, less - still
+    way = np.sign(up[-1] - down[-1])
+    toward, away = up * way, -down * way
+    # Steady motion to both sides; one of them may be blocked by a wall, not both.
+    rising, falling = np.diff(toward, axis=0), np.diff(away, axis=0)
+    monotone = np.minimum((rising >= 0).mean(0), (falling >= 0).mean(0))
+    moves = np.maximum((rising > 0).sum(0), (falling > 0).sum(0))
+    both = (toward[-1] > 0) * 0.5 + (away[-1] > 0) * 0.5
+    # It grows with time: a speed or a flag has all its size soon.
+    reach = np.maximum(toward[-1], away[-1])
+    middle = np.where(toward[-1] >= away[-1], toward[half], away[half])
+    growth = np.clip((reach - middle) / np.maximum(reach, 1e-9) / 0.3, 0, 1)
+    # It stays where it was left, and comes back by the other button.
+    stays = np.maximum(_stays((stop_more - still) * way, half), _stays(-(stop_less - still) * way, half))
+    returns = ((back - still) * way)[-1] < toward[-1] + 1e-9
+    # Its pace is steady: a value whose halves are read in the wrong order jumps.
+    jump = np.maximum(np.abs(rising).max(0), np.abs(falling).max(0))
+    smooth = np.clip(4 * reach / frames / np.maximum(jump, 1e-9), 0, 1)
+    like = monotone**4 * (0.25 + 0.75 * both) * growth * (0.2 + 0.8 * stays) * smooth
+    uneven = np.where(toward[-1] >= away[-1], _roughness(rising), _roughness(falling))
+    like = np.where((moves >= 3) & (way != 0) & returns, like, 0.0)
+    found: NDArray[np.float64] = np.stack([like, way, reach / frames, uneven])
+    return found
+
+
 def _stays(moved: NDArray[np.float64], half: int) -> NDArray[np.float64]:
     """How much of the way at the release is still there at the end, 0 to 1."""
     way = moved[half]
-    return np.where(way > 0, np.clip(moved[-1] / np.maximum(way, 1e-9), 0, 1), 0)
+    part: NDArray[np.float64] = np.where(way > 0, np.clip(moved[-1] / np.maximum(way, 1e-9), 0, 1), 0)
+    return part
 
 
 def _roughness(steps: NDArray[np.float64]) -> NDArray[np.float64]:
     """How uneven the steps are, for their size: finer readings of the same motion are less so."""
-    return np.abs(np.diff(steps[1:], axis=0)).sum(0) / np.maximum(np.abs(steps[1:]).sum(0), 1e-9)
+    uneven: NDArray[np.float64] = np.abs(np.diff(steps[1:], axis=0)).sum(0)
+    uneven /= np.maximum(np.abs(steps[1:]).sum(0), 1e-9)
+    return uneven
 
 
 def velocities(moved: Sequence[NDArray[np.float64]]) -> Callable[[Values], Shape]:
@@ -189,7 +187,9 @@ def losing(recording: Recording) -> Callable[[Values], Shape]:
             apart = float(np.mean(gaps >= 30))
             varied = len({tuple(t.tolist()) for t in times}) > 1
             events = [
-                rank[i][max(0, t - 8) : t + 9].max() for i, frames in enumerate(times) for t in frames.tolist()
+                rank[i][max(0, t - 8) : t + 9].max()
+                for i, frames in enumerate(times)
+                for t in frames.tolist()
             ]
             commotion = float(np.mean(events))
             played = np.mean([len(t) > 0 for t in times])

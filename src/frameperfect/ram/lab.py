@@ -46,7 +46,6 @@ SIGNED = ("i1", "<i2", ">i2", "<i4", ">i4")
 DIGITS = ("d1", "<d2", ">d2", ">d3", "<d3", ">d4", "<d4", "n1", "<n2", ">n2", ">n4", "<n4")
 """Types that are tried; of several readings of the same bytes the best supported one is reported."""
 
-QUESTIONS = ("which", "counters", "position", "velocity", "lives", "score", "timer")
 POKED = 24
 """How many of the best candidates are written to."""
 
@@ -135,8 +134,8 @@ class Lab:
     def which(self, button: str, frames: int = 12) -> list[Dependence]:
         """Which bytes depend on `button`: first those that change if and only if it is held.
 
-        The button is held and not held in the same situations, each other button down or none, from several
-        moments. A byte that differs depends on it. The other buttons are tried for themselves in the same way.
+        The button is held and not held in the same situations, each other button down or none, from
+        several moments. A byte that differs depends on it. The other buttons are tried in the same way.
         """
         target = " ".join(self.machine.controllers[0].names(self._mask(button)).split())
         if not target:
@@ -207,7 +206,7 @@ class Lab:
         return self._poked(self._rank(recording, (*TYPES, *DIGITS), evidence.timing), _one_more)
 
     def position(self, more: str = "Right", less: str = "Left", frames: int = 24) -> list[Finding]:
-        """What grows while `more` is held, shrinks while `less` is (or the other way), and stays when neither is."""
+        """What grows while `more` is held, shrinks while `less` is (or the reverse), and stays in between."""
         scripts = self._axis(more, less, frames)
         recording = self._record([(m, script) for m in self._moments() for script in scripts])
         judge = evidence.positions(len(scripts), frames)

@@ -52,7 +52,9 @@ def _parse(pattern: str) -> tuple[list[int], list[int]]:
         if not _BYTE.fullmatch(part):
             raise RamError(f"'{pattern}' is no pattern: '{part}' is no byte; write hex, as in 'A9 ?? 4? 07'")
     values = [int(part.replace("?", "0"), 16) for part in parts]
-    masks = [sum(0 if digit == "?" else 15 << shift for digit, shift in zip(p, (4, 0), strict=True)) for p in parts]
+    masks = [
+        sum(0 if digit == "?" else 15 << shift for digit, shift in zip(p, (4, 0), strict=True)) for p in parts
+    ]
     if not any(masks):
         raise RamError(f"'{pattern}' matches everywhere; give at least one digit")
     return values, masks

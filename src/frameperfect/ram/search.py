@@ -1,6 +1,6 @@
 """Searching a machine's memory by comparing it with itself, as RAM searches of emulators do.
 
-The candidates are all places of a domain where a value of the chosen type could lie. Every comparison looks at
+The candidates are all places of a domain where a value of the chosen type could lie. A comparison looks at
 the memory now, keeps the places that hold it, and makes "now" the new "previous":
 
     search = RamSearch(machine, "ram", ">u2")
@@ -213,7 +213,9 @@ class RamSearch:
             return self._marks[name]
         except KeyError:
             known = ", ".join(["previous", *self._marks])
-            raise RamError(f"no snapshot '{name}' to compare with; there are {known}, or give a number") from None
+            raise RamError(
+                f"no snapshot '{name}' to compare with; there are {known}, or give a number"
+            ) from None
 
     def _raw(self, value: int | float) -> int | float:
         """What `value` is in memory: unscaled, and whole where the type is."""
@@ -341,7 +343,7 @@ def variable_at(
     unit: str = "",
     about: str = "",
 ) -> Variable:
-    """A variable at a console address of `domain`; the domain is named only where the address does not say it."""
+    """A variable at a console address of `domain`, which is named only where the address does not say it."""
     found = find_domain(machine.domains, address)
     if found is not None and found[0].name == domain.name and address < 1 << domain.address_bits:
         return Variable(name, address, type, scale=scale, unit=unit, about=about)
