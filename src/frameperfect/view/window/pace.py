@@ -22,8 +22,8 @@ class Pace:
         self._clock, self._sleep = clock, sleep
         self._due = clock()
 
-    def wait(self, speed: float = 1) -> None:
-        """Sleep until the next of `rate * speed` deadlines a second."""
+    def wait(self, speed: float = 1) -> bool:
+        """Sleep until the next of `rate * speed` deadlines a second; whether it is over by a whole frame."""
         due = self._due + 1 / (self.rate * speed)
         now = self._clock()
         if now - due > LATE:
@@ -31,3 +31,4 @@ class Pace:
         elif due > now:
             self._sleep(due - now)
         self._due = due
+        return now - due > 1 / self.rate

@@ -25,6 +25,8 @@ from frameperfect.view.window.tile import Tile
 
 SLOWEST, FASTEST = 0.125, 4.0
 SKIP_SECONDS = 5
+MOST_SKIPPED = 3
+"""Pictures in a row that are left out where the machine can't keep up, so that the game does."""
 TOAST_SECONDS = 2.5
 TURBO_PART = 0.7
 """Of the time between two pictures, what turbo plays frames in."""
@@ -95,22 +97,25 @@ class Player:
     def run(self) -> None:
         """Play until the window is closed."""
         pace = Pace(self.rate)
+        skipped = 0
         try:
             while self.running:
-                pace.wait(1 if self._idle else min(self.speed, 1))
-                self.tick()
+                late = pace.wait(1 if self._idle else min(self.speed, 1))
+                skipped = skipped + 1 if late and skipped < MOST_SKIPPED else 0
+                self.tick(shown=not skipped)
         finally:
             self.sound.close()
 
-    def tick(self) -> None:
-        """Poll, play what is due, and draw."""
+    def tick(self, shown: bool = True) -> None:
+        """Poll, play what is due, and draw (unless time is short)."""
         self._tick += 1
         for command in self.controls.poll():
             self._guard(lambda command=command: self._do(command))  # type: ignore[misc]
         while self.controls.news:
             self.say(self.controls.news.pop(0))
         self._guard(self._play)
-        self.draw()
+        if shown:
+            self.draw()
 
     def say(self, text: str) -> None:
         """Show a message for a moment."""
