@@ -74,7 +74,7 @@ def me(view: Any) -> NDArray[np.float64]:
 
 
 def terrain(view: Any) -> NDArray[np.float32]:
-    """(N, 264): 12 by 11 tiles around the runner's middle, column by column; what bears, then what is special."""
+    """(N, 264): 12 by 11 tiles around its middle, column by column; what bears, then what is special."""
     stage = np.clip(view["stage"], 1, len(_STAGES)).astype(np.int64) - 1
     column = (view["x"] + 5).astype(np.int64) // 16
     row = (view["y"] + 7).astype(np.int64) // 16

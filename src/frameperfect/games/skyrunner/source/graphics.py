@@ -1,4 +1,4 @@
-"""The pictures of Skyrunner as text (tiles.txt, sprites.txt, font.txt), made into the NES's pattern tables."""
+"""Pictures as text (tiles.txt, sprites.txt, font.txt), made into the NES's pattern tables."""
 
 from __future__ import annotations
 

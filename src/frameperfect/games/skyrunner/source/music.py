@@ -1,8 +1,8 @@
 """Songs as text, made into tables: a byte a step for each of four channels.
 
-A song's file has `tempo N` (frames a step), then `lead`, `harmony`, `bass` and `drums`, each followed by lines of
-steps: a note (`C4`, `F#5`; the bass sounds an octave lower), `-` to hold it, `.` for silence; for drums `k`, `s`, `h`.
-All four are equally long, and begin again together.
+A song's file has `tempo N` (frames a step), then `lead`, `harmony`, `bass` and `drums`, each followed by
+lines of steps: a note (`C4`, `F#5`; the bass sounds an octave lower), `-` to hold it, `.` for silence; for
+drums `k`, `s`, `h`. All four are equally long, and begin again together.
 """
 
 from __future__ import annotations

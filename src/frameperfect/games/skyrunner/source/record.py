@@ -1,7 +1,7 @@
 """Keeps the files beside game.toml in step with the ROM: its hash, the starts' movies, the finished runs.
 
-A start's movie chooses its stage from power-on. A run in movies/ keeps its inputs, and its checkpoints are made
-anew: pictures, sound and other stages may change under it, how the runner moves may not.
+A start's movie chooses its stage from power-on. A run in movies/ keeps its inputs, and its checkpoints are
+made anew: pictures, sound and other stages may change under it, how the runner moves may not.
 
 python -m frameperfect.games.skyrunner.source.record
 """

@@ -1,8 +1,8 @@
 """Stages as text: sections of 13 rows, side by side; the build and the agent's features read the same maps.
 
-A section begins with a line `; its name`. Every character is a metatile of tiles.txt, or one of: `.` sky, `P` the
-runner's start, a letter of `ENEMIES`. Ground (`#`) and mud (`m`) under ground are drawn as earth. The two rows above
-the text lie behind the clock, the one below it is where falling ends; all three are sky.
+A section begins with a line `; its name`. Every character is a metatile of tiles.txt, `P` the runner's start,
+or a letter of `ENEMIES`. Ground (`#`) and mud (`m`) under ground are drawn as earth. The two rows above the
+text lie behind the clock, the one below it is where falling ends; all three are sky.
 """
 
 from __future__ import annotations
