@@ -1,10 +1,10 @@
-"""New states a second of a beam search, against the bare core that loads, advances and saves the same states.
+"""New states a second of a beam search, against the bare core that loads, advances and saves such states.
 
-The game is a NES program that mixes its pads into a running sum every frame, so that states never repeat: every
-one of the beam's states is new, hashed, ranked, kept or dropped. `bare` is the core's own functions
-(retro_unserialize, retro_run, retro_serialize) one after the other with nothing around them, on states of that
-search. `expand` is our native loop of the same without rules. `vs_bare` compares on one thread; `two_threads` is
-the beam on two against the beam on one. Sides take turns in processes of their own.
+The game is a NES program that mixes its pads into a running sum every frame, so that states never repeat:
+every state of the beam is new, hashed, ranked, kept or dropped. `bare` is the core's own functions
+(retro_unserialize, retro_run, retro_serialize) one after the other with nothing around them, on states of
+that search. `expand` is our native loop of the same without rules. `vs_bare` compares on one thread;
+`two_threads` is the beam on two against the beam on one. Sides take turns in processes of their own.
 """
 
 from __future__ import annotations

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from frameperfect._native import HashSet, InputTrie, StateStore, hash_rows, mix_words
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import frameperfect
-from frameperfect._native import HashSet, InputTrie, StateStore, hash_rows, mix_words
 from frameperfect.errors import SearchError, Unsupported
 from frameperfect.expand import Expander, MachineExpander, all_memory, require_search
 from frameperfect.machine import Capability, Machine, MachineSpec, backend, open_machine
@@ -133,8 +133,8 @@ def test_a_nes_state_needs_no_inputs_of_the_frame_before(tmp_path: Path) -> None
             whole, own = machine.save(), machine.export_state()
             future = [int(mask) for mask in dice.integers(256, size=3)]
             hashes = []
-            for restore in (lambda: machine.restore(whole), lambda: machine.core.unserialize(own)):
-                restore()
+            for restore, state in ((machine.restore, whole), (machine.core.unserialize, own)):
+                restore(state)
                 for mask in future:
                     machine.advance(mask)
                 hashes.append(machine.hash())

@@ -96,7 +96,9 @@ def test_a_narrow_beam_says_how_much_it_dropped(folder: Path) -> None:
     assert f"the last round of width 2 dropped {found.dropped} of {found.states} states" in found.claim
 
 
-def test_threads_and_the_size_of_batches_change_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_and_the_size_of_batches_change_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     results = []
     for threads, batch in ((1, 4096), (2, 4096), (2, 7), (1, 40)):
         monkeypatch.setattr(generations_module, "BATCH", batch)
@@ -105,7 +107,9 @@ def test_threads_and_the_size_of_batches_change_nothing(folder: Path, monkeypatc
     assert results.count(results[0]) == 4
 
 
-def test_a_widening_beam_ends_where_nothing_was_dropped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_widening_beam_ends_where_nothing_was_dropped(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(beam_module, "FIRST_WIDTH", 1)
     monkeypatch.setattr(beam_module, "STALE", 10)
     with Problem(folder, threads=2) as problem:
@@ -167,7 +171,11 @@ def test_those_who_lack_a_checkpoint_for_too_long_are_dropped(folder: Path) -> N
 
 
 def test_what_may_be_pressed_depends_on_the_state(folder: Path) -> None:
-    actions = {"key": ["", "Up", "Down", "Left", "Right"], "column == 1": ["Right", "Down"], "else": ["Up", "Left"]}
+    actions = {
+        "key": ["", "Up", "Down", "Left", "Right"],
+        "column == 1": ["Right", "Down"],
+        "else": ["Up", "Left"],
+    }
     with Problem(folder, WAY.model_copy(update={"actions": actions}), threads=1) as problem:
         pressed: dict[int, set[str]] = {}
         search = generations_module.Generations(problem, width=None, seed=0, memory=1 << 26)
@@ -217,7 +225,9 @@ def test_a_tolerance_lets_states_come_back_later(folder: Path) -> None:
 
 
 def test_inputs_may_be_held_for_several_frames(folder: Path) -> None:
-    with Problem(folder, WAY.model_copy(update={"frames": 2, "win": "goal or row > 5"}), threads=1) as problem:
+    with Problem(
+        folder, WAY.model_copy(update={"frames": 2, "win": "goal or row > 5"}), threads=1
+    ) as problem:
         found = exhaustive(problem)
         found.prove(problem)
     assert found.movie is not None and found.movie.frames == 2 * len(found.path)
@@ -233,8 +243,8 @@ name = "Rally"
 machine = "atari"
 program = "pong"
 [memory]
-ball = { address = 49 }
-paddle = { address = 51 }
+ball = { address = 0xB1 }
+paddle = { address = 0xB3 }
 [actions]
 moves = ["", "Up", "Down"]
 """
@@ -369,8 +379,14 @@ def test_rules_that_tell_nothing_are_noted(folder: Path) -> None:
         ("[search.way]\nfail = 'fallen'", "give 'win', the goal, or 'prefer'"),
         ("[search.way]\nprefer = 'row'", "without 'win', give 'steps'"),
         ("[search.way]\nwin = 'goal'\npatience = 3", "'patience' is for 'checkpoints'"),
-        ("[search.way]\nwin = 'gaol'", r"\[search.way\]: win, column 1: no variable or define 'gaol'. Did you mean 'goal'"),
-        ("[search.way]\nwin = 'goal'\nsame = ['plaice']", "no variable or define 'plaice'. Did you mean 'place'"),
+        (
+            "[search.way]\nwin = 'gaol'",
+            r"\[search.way\]: win, column 1: no variable or define 'gaol'. Did you mean 'goal'",
+        ),
+        (
+            "[search.way]\nwin = 'goal'\nsame = ['plaice']",
+            "no variable or define 'plaice'. Did you mean 'place'",
+        ),
         ("[search.way]\nwin = 'goal'\nactions = {key = ['Up']}", "actions: add 'else'"),
         ("[search.way]\nwin = 'goal'\nactions = ['Jump']", "no button 'Jump'"),
         ("[search.way]\nwin = 'goal'\nstart = 'begim'", "has no start 'begim'. Did you mean 'begin'"),

@@ -3,7 +3,8 @@
 from frameperfect.search.beam import beam
 from frameperfect.search.brute import BruteResult, brute
 from frameperfect.search.exhaustive import exhaustive
+from frameperfect.search.improve import improve
 from frameperfect.search.problem import Problem
 from frameperfect.search.result import Budget, Progress, Result
 
-__all__ = ["BruteResult", "Budget", "Problem", "Progress", "Result", "beam", "brute", "exhaustive"]
+__all__ = ["BruteResult", "Budget", "Problem", "Progress", "Result", "beam", "brute", "exhaustive", "improve"]

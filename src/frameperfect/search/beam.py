@@ -141,11 +141,11 @@ class _Rounds:
     def _next_round(self, over: str) -> str:
         """Keep what this round found; begin a wider one, or say why the search ends."""
         self._keep_best()
-        missed = self.now.dropped or self.now.seen.forgotten or over == "stale"
-        if self.growing and missed:
+        # A wider round can find more only if it was the width that states were dropped for.
+        if self.growing and (self.now.narrow or over == "stale"):
             for name in self.before:
                 self.before[name] += getattr(self.now, name)
-            self._add_rules()
+            self.rules = self._all_rules()
             self.now.close()
             self.round += 1
             self.now = self._begin()
@@ -161,9 +161,9 @@ class _Rounds:
         ):
             self.winner = winner
 
-    def _add_rules(self) -> None:
-        for name, count in self.now.rules.items():
-            self.rules[name] = self.rules.get(name, 0) + count
+    def _all_rules(self) -> dict[str, int]:
+        """How often each rule held, in all rounds."""
+        return {name: self.rules.get(name, 0) + count for name, count in self.now.rules.items()}
 
     # -- telling -----------------------------------------------------------------------------------
 
@@ -187,7 +187,7 @@ class _Rounds:
 
     def _result(self, stopped: str) -> Result:
         self._keep_best()
-        self._add_rules()
+        rules = self._all_rules()
         problem, now = self.problem, self.now
         assert self.best is not None
         found = self.winner or self.best
@@ -204,9 +204,9 @@ class _Rounds:
             claim=self._claim(stopped, found, whole, optimal), states=states,
             duplicates=self._total("duplicates"), dropped=self._total("dropped"),
             failed=self._total("failed"), seconds=self.budget.elapsed,
-            rules=dict(self.rules),
+            rules=rules,
         )  # fmt: skip
-        result.notes = note_rules(self.rules, states, problem, won)
+        result.notes = note_rules(rules, states, problem, won)
         return result
 
     def _claim(self, stopped: str, found: Best, whole: bool, optimal: bool) -> str:

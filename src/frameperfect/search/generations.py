@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -134,7 +134,15 @@ class Generations:
     """The search from a problem's start on. `advance` works off a part of the generation, until `done`."""
 
     def __init__(
-        self, problem: Problem, *, width: int | None, seed: int, memory: int, exact: bool = False
+        self,
+        problem: Problem,
+        *,
+        width: int | None,
+        seed: int,
+        memory: int,
+        exact: bool = False,
+        begin: Wave | None = None,
+        target: NDArray[np.uint64] | None = None,
     ) -> None:
         """Begin at the start.
 
@@ -144,7 +152,11 @@ class Generations:
             seed: decides between states of equal rank.
             memory: bytes for states, hashes and histories.
             exact: drop nothing for want of memory: `full` is set instead.
+            begin: one state to begin at instead.
+            target: (2,) the hash of the state that wins, in the place of the rules' goal, as
+                `Problem.hash` gives it for step 0 and seed 0.
         """
+        self._target = target
         self.problem, self.width, self.seed, self.memory, self.exact = problem, width, seed, memory, exact
         self.trie, self.seen = InputTrie(), Seen()
         self.step = 0
@@ -154,16 +166,21 @@ class Generations:
         """The step at which the first state reached each checkpoint; 0: none has."""
         self.winner: Best | None = None
         self.full = False
-        verdicts, known, values = problem.begin()
-        hashes = problem.hash(problem.root_row[None], values, verdicts, 0, seed)
-        self.seen.insert(hashes)
-        store = problem.expander.store
-        root = np.array([problem.root], np.uint32)
+        self.narrow = False
+        """Whether the width, not the memory, was why states were dropped."""
+        store, root = problem.expander.store, np.array([problem.root], np.uint32)
+        if begin is None:
+            verdicts, known, values = problem.begin()
+            ties = problem.hash(problem.root_row[None], values, verdicts, 0, seed)
+            self.seen.insert(ties)
+        else:
+            root, verdicts, known = begin.states, begin.verdicts, begin.known
+            ties = np.zeros((1, 2), np.uint64)
         store.hold(root)
-        store.rebase(problem.root)
+        store.rebase(int(root[0]))
         zero = np.zeros(1, np.uint32)
         # The trie's first node stands for the start, so that every state has a node that it holds.
-        self.wave = Wave(root, self.trie.extend(zero, zero), zero, hashes[:, 0], known, verdicts)
+        self.wave = Wave(root, self.trie.extend(zero, zero), zero, ties[:, 0], known, verdicts)
         self.next: list[Wave] = []
         self._next_count = self._next_bytes = 0
         self._worked_off: list[Ids] = []
@@ -216,6 +233,9 @@ class Generations:
         step = self.step + 1
         values, known = problem.formulas.step(found.rows, parents.known.take(of), step)
         verdicts = problem.judge(values, parents.verdicts.passed[of], parents.verdicts.fired[of])
+        if self._target is not None:
+            here = problem.hash(found.rows, values, verdicts, 0, 0)
+            verdicts = replace(verdicts, won=(here == self._target).all(axis=1))
         self.states += len(of)
         self._count(values)
         for i in range(len(self.reached)):
@@ -302,6 +322,7 @@ class Generations:
         order = wave.order()
         fitting = int(np.searchsorted(np.cumsum(self._sizes(wave)[order]), room, "right"))
         keep = min(width, max(1, fitting))
+        self.narrow = self.narrow or (keep == width and keep < len(order))
         self.problem.expander.store.release(wave.states[order[keep:]])
         self.dropped += max(0, len(order) - keep)
         wave = wave.take(order[:keep])
@@ -373,7 +394,7 @@ class Generations:
         self.wave, self.next = self.wave.take(slice(0, 0)), []
 
 
-_COUNTS = ("step", "states", "duplicates", "failed", "dropped", "full")
+_COUNTS = ("step", "states", "duplicates", "failed", "dropped", "full", "narrow")
 
 
 def _columns(prefix: str, wave: Wave) -> dict[str, NDArray[Any]]:

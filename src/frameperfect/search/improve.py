@@ -1,0 +1,260 @@
+"""Improve a run that wins: chop, ablate, splice, and search windows of it anew.
+
+- chop: leave a stretch of inputs out; what was built on it often still works, only earlier.
+- ablate: leave a press out, one button for a while; a run that presses less is easier to change.
+- splice: the beginning of one run and the end of another, where both pass through an equal state.
+- window: between two moments of the run, search for a faster way to a state equal to the later one.
+
+A change counts if the run, played on to its end, then wins sooner, or as soon with less pressed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frameperfect.errors import SearchError
+from frameperfect.game.formulas import Known
+from frameperfect.movie import Movie
+from frameperfect.movie.movie import remap
+from frameperfect.search.generations import Generations, Wave
+from frameperfect.search.problem import Problem, Verdicts
+from frameperfect.search.result import Budget, Result, Stop
+
+TOGETHER = 32
+"""Changes played side by side."""
+LONGEST_CHOP = 24
+LONGEST_WINDOW = 24
+WINDOW_WIDTH = 64
+PATIENCE = 40
+"""Batches of changes without a gain after which the run is left as it is."""
+
+Path = NDArray[np.uint32]
+"""(steps,) actions, places in `Problem.masks`."""
+
+
+@dataclass
+class _Run:
+    """A path that wins, and the state before each step and after the last."""
+
+    path: Path
+    wave: Wave
+    hashes: NDArray[np.uint64]
+
+    def rank(self, masks: NDArray[np.uint32]) -> tuple[int, int]:
+        """Less is better: steps, then buttons held."""
+        return len(self.path), int(np.unpackbits(masks[self.path].view(np.uint8)).sum())
+
+
+def improve(
+    problem: Problem,
+    movie: Movie,
+    others: Sequence[Movie] = (),
+    budget: Budget | None = None,
+    *,
+    seed: int = 0,
+    stop: Stop | None = None,
+) -> Result:
+    """Make `movie`, a run from the problem's start, shorter; `others` are runs to splice it with.
+
+    Raises:
+        SearchError: the problem has no goal; the movie starts elsewhere, presses what the search may not, or
+            does not win.
+    """
+    if problem.section.win is None:
+        raise SearchError(f"{problem.where}: to improve a run there must be a goal, 'win'")
+    return _Improver(problem, budget or Budget(seconds=60), seed, stop).run(movie, others)
+
+
+class _Improver:
+    def __init__(self, problem: Problem, budget: Budget, seed: int, stop: Stop | None) -> None:
+        self.problem, self.budget, self.stop = problem, budget, stop
+        self.dice = np.random.default_rng(seed)
+        self.states = self.failed = 0
+        self.gains: dict[str, int] = {}
+
+    def run(self, movie: Movie, others: Sequence[Movie]) -> Result:
+        best = self._follow(self._path(movie))
+        first = len(best.path)
+        for other in others:
+            best = self._splice(best, self._follow(self._path(other)))
+        quiet = 0
+        while quiet < PATIENCE and not self._over():
+            kind = ("chop", "ablate", "window")[int(self.dice.integers(3))]
+            changed = self._window(best) if kind == "window" else self._changes(best, kind)
+            better = self._best_of(best, changed)
+            quiet = quiet + 1 if better is None else 0
+            if better is not None:
+                self._forget(best)
+                best = self._follow(better)
+                self.gains[kind] = self.gains.get(kind, 0) + 1
+        self._forget(best)
+        gains = ", ".join(f"{kind} {count}" for kind, count in self.gains.items()) or "nothing helped"
+        return Result(
+            method="improve", won=True, path=best.path, score=float(best.wave.verdicts.score[-1]),
+            stopped=self._over() or "exhausted", optimal=False,
+            claim=f"{first} inputs before, {len(best.path)} now ({gains}); not proven to be optimal",
+            states=self.states, duplicates=0, dropped=0, failed=self.failed, seconds=self.budget.elapsed,
+        )  # fmt: skip
+
+    def _over(self) -> str:
+        return "interrupt" if self.stop is not None and self.stop() else self.budget.over(self.states)
+
+    # -- changes -----------------------------------------------------------------------------------
+
+    def _changes(self, run: _Run, kind: str) -> list[tuple[int, Path]]:
+        """Some changed ends of the run, each with the step from which on it differs."""
+        changed = []
+        for _ in range(TOGETHER):
+            at, length = int(self.dice.integers(len(run.path))), 1 + int(self.dice.integers(LONGEST_CHOP))
+            rest = run.path[at:].copy()
+            if kind == "chop":
+                changed.append((at, rest[length:]))
+            else:
+                fewer = self._without(rest[:length])
+                if fewer is not None:
+                    rest[:length] = fewer
+                    changed.append((at, rest))
+        return changed
+
+    def _without(self, path: Path) -> Path | None:
+        """`path` with one button of its first input left out all along, where that can be pressed."""
+        masks = self.problem.masks
+        held = masks[path]
+        ports, bits = np.nonzero(np.unpackbits(held[0][:, None].view(np.uint8), axis=1, bitorder="little"))
+        if not len(ports):
+            return None
+        which = int(self.dice.integers(len(ports)))
+        held[:, ports[which]] &= ~np.uint32(1 << int(bits[which]))
+        known = {tuple(mask): place for place, mask in enumerate(masks.tolist())}
+        places = [known.get(tuple(mask)) for mask in held.tolist()]
+        return None if None in places else np.array(places, np.uint32)
+
+    def _splice(self, one: _Run, other: _Run) -> _Run:
+        """The shortest of both and of what begins as one and ends as the other."""
+        places = {hash_.tobytes(): at for at, hash_ in enumerate(other.hashes)}
+        places |= {hash_.tobytes(): at for at, hash_ in reversed(list(enumerate(other.hashes)))}
+        ways = [
+            (at, other.path[places[hash_.tobytes()] :])
+            for at, hash_ in enumerate(one.hashes)
+            if hash_.tobytes() in places
+        ]
+        ways.sort(key=lambda way: way[0] + len(way[1]))
+        best, kept = (one, other) if len(one.path) <= len(other.path) else (other, one)
+        found = self._best_of(one, ways[:TOGETHER])
+        if found is not None and len(found) < len(best.path):
+            self.gains["splice"] = self.gains.get("splice", 0) + 1
+            self._forget(best)
+            best = self._follow(found)
+        self._forget(kept)
+        return best
+
+    def _window(self, run: _Run) -> list[tuple[int, Path]]:
+        """A faster way between two moments of the run, if a small beam finds one."""
+        length = 2 + int(self.dice.integers(LONGEST_WINDOW))
+        at = int(self.dice.integers(max(1, len(run.path) - length)))
+        end = min(at + length, len(run.path))
+        search = Generations(
+            self.problem, width=WINDOW_WIDTH, seed=0, memory=self.budget.memory,
+            begin=run.wave.take(slice(at, at + 1)), target=run.hashes[end],
+        )  # fmt: skip
+        # The last generation need only come a step before the window's end.
+        while not search.done and search.step < end - at - 1 and not self._over():
+            search.advance()
+        self.states += search.states
+        self.failed += search.failed
+        way = None if search.winner is None else search.winner.path
+        search.close()
+        return [] if way is None else [(at, np.concatenate([way, run.path[end:]]))]
+
+    # -- playing -----------------------------------------------------------------------------------
+
+    def _path(self, movie: Movie) -> Path:
+        problem, frames = self.problem, self.problem.section.frames
+        if movie.start != problem.start:
+            raise SearchError(
+                f"the movie does not start where the search does, at {problem.start or 'power-on'}"
+            )
+        known = {tuple(mask): place for place, mask in enumerate(problem.masks.tolist())}
+        held = np.zeros((movie.frames, problem.masks.shape[1]), np.uint32)
+        found = remap(movie.inputs, movie.controllers, problem.expander.controllers)
+        held[:, : found.shape[1]] = found
+        path = []
+        for frame in range(0, movie.frames, frames):
+            place = known.get(tuple(held[frame].tolist()))
+            if place is None or (held[frame : frame + frames] != held[frame]).any():
+                names = problem.expander.controllers[0].names(int(held[frame, 0])) or "nothing"
+                raise SearchError(
+                    f"frame {frame} of the movie holds {names}, which the search may not press for "
+                    f"{frames} frame{'s' if frames > 1 else ''}; add it to 'actions', or change 'frames'"
+                )
+            path.append(place)
+        return np.array(path, np.uint32)
+
+    def _follow(self, path: Path) -> _Run:
+        """Play a path from the start to where it first wins, and keep its states."""
+        problem = self.problem
+        verdicts, known, values = problem.begin()
+        hashes = [problem.hash(problem.root_row[None], values, verdicts, 0, 0)]
+        state = np.array([problem.root], np.uint32)
+        problem.expander.store.hold(state)
+        waves = [_wave(state, known, verdicts)]
+        for step in range(len(path)):
+            wave, hash_ = self._step(waves[-1], path[step : step + 1], step + 1)
+            waves.append(wave)
+            hashes.append(hash_)
+            if wave.verdicts.won[0]:
+                return _Run(path[: step + 1], Wave.join(waves), np.concatenate(hashes))
+        problem.expander.store.release(Wave.join(waves).states)
+        raise SearchError("the run does not win by the rules of this search")
+
+    def _best_of(self, run: _Run, changed: Sequence[tuple[int, Path]]) -> Path | None:
+        """The best path of all changed ends that beats `run`, played side by side; None where none does."""
+        store, limit = self.problem.expander.store, run.rank(self.problem.masks)
+        changed = [one for one in changed if one[0] + len(one[1]) <= limit[0] and len(one[1])]
+        best: tuple[tuple[int, int], Path] | None = None
+        if not changed:
+            return None
+        places = np.array([at for at, _ in changed])
+        live = np.arange(len(changed))
+        wave = run.wave.take(places)
+        store.hold(wave.states)
+        done = 0
+        while len(live):
+            actions = np.array([changed[i][1][done] for i in live], np.uint32)
+            # Steps differ between the changes; rules that count steps see those of the first of them.
+            found, _ = self._step(wave, actions, int(places[live[0]]) + done + 1)
+            store.release(wave.states)
+            done += 1
+            for i in live[found.verdicts.won].tolist():
+                at, rest = changed[i]
+                path = np.concatenate([run.path[:at], rest[:done]])
+                rank = (len(path), int(np.unpackbits(self.problem.masks[path].view(np.uint8)).sum()))
+                if rank < limit and (best is None or rank < best[0]):
+                    best = rank, path
+            goes_on = ~found.verdicts.won & ~found.verdicts.failed
+            goes_on &= np.array([done < len(changed[i][1]) for i in live])
+            self.failed += int(np.count_nonzero(found.verdicts.failed))
+            store.release(found.states[~goes_on])
+            wave, live = found.take(goes_on), live[goes_on]
+        return None if best is None else best[1]
+
+    def _step(self, wave: Wave, actions: Path, step: int) -> tuple[Wave, NDArray[np.uint64]]:
+        problem = self.problem
+        frames = np.full(len(actions), problem.section.frames, np.uint32)
+        found = problem.expander.expand(wave.states, problem.masks[actions], frames)
+        values, known = problem.formulas.step(found.rows, wave.known, step)
+        verdicts = problem.judge(values, wave.verdicts.passed, wave.verdicts.fired)
+        self.states += len(actions)
+        return _wave(found.states, known, verdicts), problem.hash(found.rows, values, verdicts, 0, 0)
+
+    def _forget(self, run: _Run) -> None:
+        self.problem.expander.store.release(run.wave.states)
+
+
+def _wave(states: NDArray[np.uint32], known: Known, verdicts: Verdicts) -> Wave:
+    none = np.zeros(len(states), np.uint32)
+    return Wave(states, none, none, none.astype(np.uint64), known, verdicts)
