@@ -31,7 +31,8 @@ def _ours(seed: int, name: str) -> Any:
 
     config = ValueConfig.named(
         name, seed=seed, batch_size=BATCH, update_every=EVERY, n_step=N_STEP, hidden=HIDDEN,
-        report_steps=ENVS, capacity=CAPACITY, learning_rate=RATE, learning_starts=STARTS, value_max=100.0, device="cpu",
+        report_steps=ENVS, capacity=CAPACITY, learning_rate=RATE, learning_starts=STARTS,
+        value_max=100.0, device="cpu",
     )  # fmt: skip
     run = ValueTraining(gym.vector.SyncVectorEnv([_make_env] * ENVS), config)
     while run.steps < STARTS:

@@ -119,13 +119,13 @@ def test_the_gradients_are_autograds_of_the_losses_line_by_line() -> None:
     torch.testing.assert_close(priority, divergence)
 
     quantiles, others = normal(30, 5).requires_grad_(), normal(30, 7)
-    levels = torch.rand(30, 5, generator=g, dtype=torch.float64)
+    levels = torch.rand(5, generator=g, dtype=torch.float64)
     total = torch.zeros(30, dtype=torch.float64)
     for i in range(5):
         for j in range(7):
             error = others[:, j] - quantiles[:, i]
             size = torch.where(error.abs() <= 0.7, 0.5 * error**2, 0.7 * (error.abs() - 0.35))
-            total = total + (levels[:, i] - (error.detach() < 0).double()).abs() * size / 0.7 / 7
+            total = total + (levels[i] - (error.detach() < 0).double()).abs() * size / 0.7 / 7
     total.sum().backward()
     gradient, loss, priority = losses.quantile_huber(quantiles.detach(), levels, others, 0.7)
     torch.testing.assert_close(gradient, quantiles.grad)
@@ -162,7 +162,7 @@ def test_what_is_acted_on_is_the_mean_of_the_quantiles_asked_for(streams: tuple[
     network = build(VECTOR, 3, config, CPU)
     x = torch.randn(9, network.width)
     levels = (torch.arange(16) + 0.5) / 16 * (0.25 if risk == "cvar" else 1)
-    expected = network.outputs(x, levels.expand(9, -1)).mean(1)
+    expected = network.outputs(x, levels).mean(1)
     torch.testing.assert_close(network.means(x), expected, rtol=1e-4, atol=1e-5)
 
 
@@ -288,7 +288,8 @@ def test_one_update_is_the_one_written_out(name: str) -> None:
 
     best = values(reference if config.double else target).argmax(1)
     if config.returns == "implicit":
-        levels = torch.rand((16, 16), generator=g)
+        halves = [(torch.arange(8) + torch.rand(8, generator=g)) / 8 for _ in range(2)]
+        levels = torch.cat(halves).expand(16, -1)
         chosen = outputs_line_by_line(reference, config, obs, levels[:, :8])[pick, actions]
         with torch.no_grad():
             goal = total + discount * outputs_line_by_line(target, config, after, levels[:, 8:])[pick, best]
@@ -461,7 +462,7 @@ def test_implicit_quantiles_of_a_bandit_are_the_known_ones(tmp_path: Path) -> No
     levels = torch.linspace(0.05, 0.95, 19)
     with torch.no_grad():
         x = network.embed({"": torch.ones(1, 1)})
-        found = network.outputs(x, levels[None])[0].numpy()
+        found = network.outputs(x, levels)[0].numpy()
     np.testing.assert_allclose(found[:, 0], levels, atol=0.12)
     np.testing.assert_allclose(found[:, 1], 0.4, atol=0.08)
     sure = np.abs(levels.numpy() - 0.75) > 0.1  # beside the step itself

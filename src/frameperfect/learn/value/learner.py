@@ -146,11 +146,8 @@ class Learner:
         with torch.no_grad():
             best = (network if config.double else target).means(chooser).argmax(1)  # [2]
         if config.returns == "implicit":
-            shape = (n, config.quantiles + config.target_quantiles)
             levels, others = (
-                torch.rand(shape, generator=generator)
-                .to(self.device)
-                .split([config.quantiles, config.target_quantiles], 1)
+                self._levels(count, generator) for count in (config.quantiles, config.target_quantiles)
             )
             chosen = _take(network.outputs(x, levels), index, 2)
             with torch.no_grad():
@@ -179,6 +176,11 @@ class Learner:
             self._step()
             self.terms.append(torch.stack([(loss * scale).sum(), priorities.mean()]))
         return priorities
+
+    def _levels(self, count: int, generator: Any) -> Tensor:
+        """One random level in each of so many equal parts of 0 to 1, for all rows of an update [10]."""
+        parts = torch.rand(count, generator=generator).add_(torch.arange(count)).div_(count)
+        return parts.to(self.device)
 
     def _step(self) -> None:
         gradient = self.flat.grad

@@ -48,14 +48,14 @@ def cross_entropy(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tenso
 def quantile_huber(
     quantiles: Tensor, levels: Tensor, targets: Tensor, kappa: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The quantile regression of an implicit return: (B, N) quantiles at (B, N) levels, (B, N') targets.
+    """The quantile regression of an implicit return: (B, N) quantiles at (N,) levels, (B, N') targets.
 
     The loss of a row is the sum over its quantiles of the mean over the targets [9]; the priority is the
     mean absolute error of all pairs.
     """
     error = targets[:, None, :] - quantiles[:, :, None]  # (B, N, N')
     held = error.clamp(-kappa, kappa)
-    weight = (levels[:, :, None] - (error < 0).to(error.dtype)).abs_().div_(kappa * targets.shape[1])
+    weight = (levels[:, None] - (error < 0).to(error.dtype)).abs_().div_(kappa * targets.shape[1])
     by_quantiles = -(weight * held).sum(2)
     loss = (weight * held * (error - 0.5 * held)).sum((1, 2))
     return by_quantiles, loss, error.abs_().mean((1, 2))

@@ -38,13 +38,17 @@ class Noisy(nn.Module):  # type: ignore[misc]
         self.register_buffer("noise_out", torch.zeros(width_out), False)
         self.quiet = True
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, out)."""
+    def weights(self) -> tuple[Tensor, Tensor]:
+        """Weights and biases with the noise of now."""
         if self.quiet:
-            return F.linear(x, self.weight, self.bias)
+            return self.weight, self.bias
         noise = torch.outer(self.noise_out, self.noise_in)
         weight = torch.addcmul(self.weight, self.weight_sigma, noise)
-        return F.linear(x, weight, torch.addcmul(self.bias, self.bias_sigma, self.noise_out))
+        return weight, torch.addcmul(self.bias, self.bias_sigma, self.noise_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, out)."""
+        return F.linear(x, *self.weights())
 
 
 class QNetwork(nn.Module):  # type: ignore[misc]
@@ -103,18 +107,27 @@ class QNetwork(nn.Module):  # type: ignore[misc]
         return out, (hidden[0], cell[0])
 
     def outputs(self, x: Tensor, levels: Tensor | None = None) -> Tensor:
-        """Of embeddings (B, width): means (B, A), logits (B, A, atoms), or, at levels (B, N), quantiles
+        """Of embeddings (B, width): means (B, A), logits (B, A, atoms), or, at levels (N,), quantiles
         (B, N, A).
         """
-        if self.implicit:
-            assert levels is not None
-            rows = (x[:, None] * self._phi(levels)).flatten(0, 1)
-            return self._values(rows)[..., 0].view(*levels.shape, self.actions)
-        every = self._values(x)
-        return every if self.atoms > 1 else every[..., 0]
+        if not self.implicit:
+            every = self._values(x)
+            return every if self.atoms > 1 else every[..., 0]
+        assert levels is not None
+        phi = self._phi(levels)
+        if self.config.streams:
+            rows = (x[:, None] * phi).flatten(0, 1)
+            return self._values(rows)[..., 0].view(len(x), -1, self.actions)
+        # linear above the product: levels go into the last layer's weights, and not into every row
+        weight, bias = _weights(self.advantage[0])
+        every = F.linear(x, (phi[:, None] * weight).flatten(0, 1)).view(len(x), len(phi), -1) + bias
+        if not self.config.dueling:
+            return every
+        value, advantage = every[..., :1], every[..., 1:]
+        return advantage + (value - advantage.mean(2, keepdim=True))
 
     def _phi(self, levels: Tensor) -> Tensor:
-        """(..., width) for levels (...): what an embedding is multiplied by to ask for a quantile [10]."""
+        """(N, width) for levels (N,): what an embedding is multiplied by to ask for a quantile [10]."""
         phi: Tensor = self.cosine((levels[..., None] * self.angles).cos()).relu()
         return phi
 
@@ -173,6 +186,10 @@ class QNetwork(nn.Module):  # type: ignore[misc]
 
 def _linear(width_in: int, width_out: int, sigma: float | None) -> Any:
     return nn.Linear(width_in, width_out) if sigma is None else Noisy(width_in, width_out, sigma)
+
+
+def _weights(layer: Any) -> tuple[Tensor, Tensor]:
+    return layer.weights() if isinstance(layer, Noisy) else (layer.weight, layer.bias)
 
 
 def _layers(width: int, sizes: tuple[int, ...], activation: str, sigma: float | None = None) -> Any:
