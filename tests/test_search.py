@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import os
 import signal
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 import frameperfect
 from frameperfect.errors import GameError, SearchError
 from frameperfect.game.schema import SearchRule, SearchSection
-from frameperfect.search import Budget, Problem, Result, beam, exhaustive
+from frameperfect.search import Budget, Problem, Result, beam, exhaustive, go_explore, improve
 from frameperfect.search import generations as generations_module
 from tests import mazes
 from tests.components import need
@@ -258,6 +259,59 @@ moves = ["", "Up", "Down"]
     assert results[0].optimal
 
 
+# -- other methods -----------------------------------------------------------------------------------------
+
+
+def test_going_back_and_exploring_finds_a_way_and_the_same_one_for_a_seed(folder: Path) -> None:
+    results = []
+    for threads in (1, 2):
+        with Problem(folder, WAY.model_copy(update={"win": "key"}), threads=threads) as problem:
+            results.append(go_explore(problem, Budget(states=6000), seed=1))
+            shortest = len(exhaustive(problem).path)
+            assert problem.expander.store.count == 1  # only the start is left
+            results[-1].prove(problem)
+    assert facts(results[0]) == facts(results[1])
+    assert results[0].won and not results[0].optimal
+    assert len(results[0].path) >= shortest
+
+
+def test_cells_may_be_coarser_than_states(folder: Path) -> None:
+    section = WAY.model_copy(update={"cells": ["column // 4", "row // 4", "key"]})
+    with Problem(folder, section, threads=1) as problem:
+        found = go_explore(problem, Budget(states=3000))
+    assert int(found.claim.split()[3].replace(",", "")) <= 32
+
+
+def clumsy(problem: Problem) -> np.ndarray:
+    """The shortest way with two frames of nothing before each step."""
+    idle = problem.names.index("noop")
+    return np.array([[idle, idle, action] for action in exhaustive(problem).path], np.uint32).ravel()
+
+
+def test_a_clumsy_run_is_improved_and_a_better_one_spliced_in(folder: Path) -> None:
+    with Problem(folder, threads=1) as problem:
+        path = clumsy(problem)
+        slow, fast = problem.movie(path), problem.movie(exhaustive(problem).path)
+        better = improve(problem, slow, budget=Budget(states=3000), seed=2)
+        assert better.won and BEST is not None and BEST <= len(better.path) < len(path)
+        better.prove(problem)
+        spliced = improve(problem, slow, [fast], Budget(states=800))
+        assert len(spliced.path) == BEST
+        assert problem.expander.store.count == 1
+
+
+def test_improving_refuses_what_it_can_not_follow(folder: Path) -> None:
+    with Problem(folder, threads=1) as problem:
+        won = problem.movie(exhaustive(problem).path)
+        with pytest.raises(SearchError, match="the run does not win by the rules"):
+            improve(problem, won.cut(3))
+        with pytest.raises(SearchError, match="starts elsewhere than the search, which is at begin"):
+            improve(problem, dataclasses.replace(won, start=None))
+        strange = dataclasses.replace(won, inputs=won.inputs | 1 << 4, checkpoints=[], values={})
+        with pytest.raises(SearchError, match="frame 0 of the movie holds"):
+            improve(problem, strange)
+
+
 # -- stopping and going on ---------------------------------------------------------------------------------
 
 
@@ -449,7 +503,7 @@ def test_the_command_finds_the_way_and_proves_it(folder: Path, tmp_path: Path) -
 def test_the_command_says_in_a_line_what_is_wrong(folder: Path, tmp_path: Path) -> None:
     for arguments, message in [
         (["--resume"], "no search to go on with"),
-        (["--method", "magic"], "no method 'magic'; there are beam, exhaustive"),
+        (["--method", "magic"], "no method 'magic'; there are beam, exhaustive, go-explore, improve"),
         (["--budget", "long"], "'long' is no budget"),
         (["--search", "out"], "has no [search.out]"),
         (["--start", "middle"], "has no start 'middle'"),

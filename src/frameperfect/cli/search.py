@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from frameperfect.search import Problem, Progress, Result
 
 SEARCHES = Path("searches")
-METHODS = ("beam", "exhaustive")
+METHODS = ("beam", "exhaustive", "go-explore", "improve")
 
 
 @app.command(
@@ -30,23 +30,32 @@ def search(
     game: Annotated[str, typer.Argument(help="A game's name, or the folder of its game.toml.")],
     name: Annotated[str | None, typer.Option("--search", help="Which [search.NAME]; the first.")] = None,
     start: Annotated[str | None, typer.Option(help="A start of the game.")] = None,
-    method: Annotated[str, typer.Option(help="beam or exhaustive.")] = "beam",
+    method: Annotated[str, typer.Option(help="beam, exhaustive, go-explore or improve.")] = "beam",
     budget: Annotated[str, typer.Option(help="90s, 2m, 1h, 4GiB, 1e6states, or several: 2m,4GiB.")] = "2m",
     out: Annotated[Path | None, typer.Option(help="The movie: .fpm, .fm2 or .bk2.")] = None,
     threads: Annotated[int, typer.Option(min=0, help="Machines at work; 0: one a processor.")] = 0,
     seed: Annotated[int, typer.Option(min=0, max=1 << 40, help="Decides between equals.")] = 0,
     width: Annotated[int | None, typer.Option(min=1, help="The most states of a generation.")] = None,
+    movie: Annotated[
+        list[Path] | None, typer.Option(help="What improve improves; more of them are spliced with it.")
+    ] = None,
     core: Annotated[str | None, typer.Option(help="Another core than the game's own.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an equal search stopped.")] = False,
 ) -> None:
     """Search for the fastest run. Ctrl-C keeps everything; the winner is replayed in a fresh process."""
     from frameperfect.cli.play import game_reference
     from frameperfect.game import load_game
-    from frameperfect.search import Budget, Problem, beam, exhaustive
+    from frameperfect.movie import load_movie
+    from frameperfect.search import Budget, Problem, beam, exhaustive, go_explore, improve
     from frameperfect.search.problem import find_search
 
     if method not in METHODS:
         raise Refused(f"no method '{method}'; there are {', '.join(METHODS)}")
+    if (method == "improve") != bool(movie):
+        raise Refused("--movie is for --method improve, which needs one")
+    if resume and method not in ("beam", "exhaustive"):
+        raise Refused(f"{method} keeps no checkpoint to go on from; beam and exhaustive do")
+    known = [load_movie(one) for one in movie or ()]
     allowed = Budget.parse(budget)
     found = load_game(game_reference(game))
     name, section = find_search(found, name or (start if start in found.search else None))
@@ -58,19 +67,24 @@ def search(
         if kept.exists() and not resume:
             say(f"{kept} holds a search that stopped, and --resume goes on with it; this one begins anew")
         say(
-            f"{found.name} from {problem.start or 'power-on'}: {method}, {len(problem.names)} inputs held "
-            f"for {section.frames} frame{'s' if section.frames > 1 else ''}, {problem.expander.threads} threads, "
-            f"{allowed.memory >> 20:,} MiB"
+            f"{found.name} from {problem.start or 'power-on'}: {method}, {len(problem.names)} inputs "
+            f"held for {section.frames} frame{'s' if section.frames > 1 else ''}, "
+            f"{problem.expander.threads} threads, {allowed.memory >> 20:,} MiB"
         )
         with _interrupts() as interrupted, _View(problem) as view:
-            common: dict[str, Any] = {
-                "watch": view.show, "stop": interrupted, "checkpoint": kept, "resume": resume,
-            }  # fmt: skip
+            seen: dict[str, Any] = {"watch": view.show, "stop": interrupted}
+            going: dict[str, Any] = {"checkpoint": kept, "resume": resume}
             if method == "beam":
-                result = beam(problem, allowed, seed=seed, width=width, **common)
+                result = beam(problem, allowed, seed=seed, width=width, **seen, **going)
+            elif method == "exhaustive":
+                result = exhaustive(problem, allowed, **seen, **going)
+            elif method == "go-explore":
+                result = go_explore(problem, allowed, seed=seed, **seen)
             else:
-                result = exhaustive(problem, allowed, **common)
+                result = improve(problem, known[0], known[1:], allowed, seed=seed, stop=interrupted)
         _report(result, problem, path)
+    if method not in ("beam", "exhaustive"):
+        return
     if result.stopped == "interrupt":
         raise Interrupted(f"interrupted; everything is kept in {kept}; go on: add --resume")
     if result.stopped in ("seconds", "states"):

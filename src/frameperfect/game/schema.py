@@ -233,6 +233,8 @@ class SearchSection(Section):
     """Greater is better; a pull towards a value is `-abs(x - 400)`."""
     same: list[Expression] = []
     """States equal in all of these are one: variables and expressions. Without it, all memory counts."""
+    cells: list[Expression] = []
+    """What makes a cell of `go-explore`: states equal in all of these; without it, `same`."""
     tolerance: int = Field(0, ge=0, le=1 << 16)
     """At so many later steps an equal state counts as another: the step modulo this and one enters `same`."""
     checkpoints: list[Expression] = []

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frameperfect.errors import SearchError
-from frameperfect.game.formulas import Known
 from frameperfect.movie import Movie
 from frameperfect.movie.movie import remap
+from frameperfect.search import lanes
 from frameperfect.search.generations import Generations, Wave
-from frameperfect.search.problem import Problem, Verdicts
+from frameperfect.search.problem import Problem
 from frameperfect.search.result import Budget, Result, Stop
 
 TOGETHER = 32
@@ -197,11 +197,9 @@ class _Improver:
     def _follow(self, path: Path) -> _Run:
         """Play a path from the start to where it first wins, and keep its states."""
         problem = self.problem
-        verdicts, known, values = problem.begin()
-        hashes = [problem.hash(problem.root_row[None], values, verdicts, 0, 0)]
-        state = np.array([problem.root], np.uint32)
-        problem.expander.store.hold(state)
-        waves = [_wave(state, known, verdicts)]
+        first = lanes.start(problem)
+        waves = [first.wave]
+        hashes = [problem.hash(first.rows, first.values, first.wave.verdicts, 0, 0)]
         for step in range(len(path)):
             wave, hash_ = self._step(waves[-1], path[step : step + 1], step + 1)
             waves.append(wave)
@@ -242,19 +240,10 @@ class _Improver:
             wave, live = found.take(goes_on), live[goes_on]
         return None if best is None else best[1]
 
-    def _step(self, wave: Wave, actions: Path, step: int) -> tuple[Wave, NDArray[np.uint64]]:
-        problem = self.problem
-        frames = np.full(len(actions), problem.section.frames, np.uint32)
-        found = problem.expander.expand(wave.states, problem.masks[actions], frames)
-        values, known = problem.formulas.step(found.rows, wave.known, step)
-        verdicts = problem.judge(values, wave.verdicts.passed, wave.verdicts.fired)
+    def _step(self, wave: Wave, actions: Path, number: int) -> tuple[Wave, NDArray[np.uint64]]:
+        found = lanes.step(self.problem, wave, actions, number)
         self.states += len(actions)
-        return _wave(found.states, known, verdicts), problem.hash(found.rows, values, verdicts, 0, 0)
+        return found.wave, self.problem.hash(found.rows, found.values, found.wave.verdicts, 0, 0)
 
     def _forget(self, run: _Run) -> None:
         self.problem.expander.store.release(run.wave.states)
-
-
-def _wave(states: NDArray[np.uint32], known: Known, verdicts: Verdicts) -> Wave:
-    none = np.zeros(len(states), np.uint32)
-    return Wave(states, none, none, none.astype(np.uint64), known, verdicts)

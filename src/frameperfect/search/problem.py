@@ -166,6 +166,7 @@ class Problem:
         if section.prefer is not None:
             texts["prefer"] = section.prefer
         texts |= {f"same '{text}'": text for text in section.same}
+        texts |= {f"cells '{text}'": text for text in section.cells}
         return texts, conditions
 
     def _choose_hash(self, machine: Machine) -> None:
@@ -294,16 +295,25 @@ class Problem:
         hashes: NDArray[np.uint64] = hash_rows(
             rows, self._places, self._masks, step % (self.section.tolerance + 1) + (seed << 20)
         )
-        for name in self._extra:
-            column = values[name]
-            words = (
-                column.astype(np.float64).view(np.uint64)
-                if column.dtype.kind == "f"
-                else column.astype(np.int64).view(np.uint64)
-            )
-            hashes = mix_words(hashes, words)
+        hashes = _mix(hashes, [values[name] for name in self._extra])
+        return self._with_progress(hashes, verdicts)
+
+    def cells(
+        self, rows: NDArray[np.uint8], values: dict[str, NDArray[Any]], verdicts: Verdicts
+    ) -> NDArray[np.uint64]:
+        """(N, 2): equal for states in one cell of `go-explore`."""
+        if not self.section.cells:
+            return self.hash(rows, values, verdicts, 0, 0)
+        hashes = _mix(
+            np.zeros((len(rows), 2), np.uint64), [values[f"cells '{t}'"] for t in self.section.cells]
+        )
+        return self._with_progress(hashes, verdicts)
+
+    def _with_progress(self, hashes: NDArray[np.uint64], verdicts: Verdicts) -> NDArray[np.uint64]:
+        """States with unequal progress in the rules are not the same."""
         if self.section.checkpoints or self.section.rule:
-            hashes = mix_words(hashes, verdicts.passed.astype(np.uint64) << np.uint64(48) | verdicts.fired)
+            words = verdicts.passed.astype(np.uint64) << np.uint64(48) | verdicts.fired
+            return mix_words(hashes, words)  # type: ignore[no-any-return]
         return hashes
 
     # -- what comes of it --------------------------------------------------------------------------
@@ -328,6 +338,14 @@ class Problem:
         ]  # fmt: skip
         text = json.dumps(facts, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _mix(hashes: NDArray[np.uint64], columns: Sequence[NDArray[Any]]) -> NDArray[np.uint64]:
+    """Hashes with a value of each column mixed in."""
+    for column in columns:
+        exact = np.float64 if column.dtype.kind == "f" else np.int64
+        hashes = mix_words(hashes, column.astype(exact).view(np.uint64))
+    return hashes
 
 
 def find_search(game: Game, search: str | SearchSection | None) -> tuple[str, SearchSection]:

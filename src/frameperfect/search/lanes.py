@@ -1,0 +1,58 @@
+"""Runs played side by side, a step at a time, without ranking or dropping any."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frameperfect.expand import Ids
+from frameperfect.game.formulas import Known
+from frameperfect.search.generations import Wave
+from frameperfect.search.problem import Problem, Verdicts
+
+History = tuple[Any, int] | None
+"""Inputs from the start, newest first: (those before, the last). Runs share their beginnings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """N states just reached, held; with their rows and the formulas' values."""
+
+    wave: Wave
+    rows: NDArray[np.uint8]
+    values: dict[str, NDArray[Any]]
+
+
+def start(problem: Problem) -> Lanes:
+    """One lane, at the problem's start."""
+    verdicts, known, values = problem.begin()
+    state = np.array([problem.root], np.uint32)
+    problem.expander.store.hold(state)
+    return Lanes(lanes_of(state, known, verdicts), problem.root_row[None], values)
+
+
+def step(problem: Problem, wave: Wave, actions: NDArray[np.uint32], number: int) -> Lanes:
+    """Every lane holds its action; `number` is the step's, from 1. The old states stay held."""
+    frames = np.full(len(actions), problem.section.frames, np.uint32)
+    found = problem.expander.expand(wave.states, problem.masks[actions], frames)
+    values, known = problem.formulas.step(found.rows, wave.known, number)
+    verdicts = problem.judge(values, wave.verdicts.passed, wave.verdicts.fired)
+    return Lanes(lanes_of(found.states, known, verdicts), found.rows, values)
+
+
+def lanes_of(states: Ids, known: Known, verdicts: Verdicts) -> Wave:
+    """A wave of these states that is in no trie."""
+    none = np.zeros(len(states), np.uint32)
+    return Wave(states, none, none, none.astype(np.uint64), known, verdicts)
+
+
+def path_of(history: History) -> NDArray[np.uint32]:
+    """The actions of a history, oldest first."""
+    actions = []
+    while history is not None:
+        history, action = history
+        actions.append(action)
+    return np.array(actions[::-1], np.uint32)
