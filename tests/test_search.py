@@ -305,7 +305,7 @@ def test_improving_refuses_what_it_can_not_follow(folder: Path) -> None:
         won = problem.movie(exhaustive(problem).path)
         with pytest.raises(SearchError, match="the run does not win by the rules"):
             improve(problem, won.cut(3))
-        with pytest.raises(SearchError, match="starts elsewhere than the search, which is at begin"):
+        with pytest.raises(SearchError, match="does not start where the search does, at begin"):
             improve(problem, dataclasses.replace(won, start=None))
         strange = dataclasses.replace(won, inputs=won.inputs | 1 << 4, checkpoints=[], values={})
         with pytest.raises(SearchError, match="frame 0 of the movie holds"):

@@ -3,8 +3,8 @@
 Followed: A. Ecoffet et al., "First return, then explore" (Nature 590, 2021; arXiv:2004.12919), exploration
 by restoring states: an archive of cells, each with the best state that fell into it; a cell is chosen with a
 weight of 1 / sqrt(visits + 1); from its state random actions are pressed for up to 100 steps, each repeated
-with a chance of 0.9 at every step; a state that opens a cell, or is better than the cell's (a higher score, or
-as high and reached sooner), is kept there, and the cell's visits begin anew.
+with a chance of 0.9 at every step; a state that opens a cell, or is better than the cell's (a higher score,
+or as high and reached sooner), is kept there, and the cell's visits begin anew.
 
 Cells here are by features: states equal in all of `cells` (without it, of `same`). A state's score is its
 checkpoints, then `prefer`. Several explorations are played side by side, all chosen before any begins, so a
