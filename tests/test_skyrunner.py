@@ -324,7 +324,7 @@ def test_an_episode_ends_by_death_by_the_goal_or_by_waiting():
         _, reward, over, _, info = env.step(0)
         if over:
             break
-    assert over and not info["success"] and reward < -4
+    assert over and not info["success"] and reward < -0.5
     env.reset()
     steps = 0
     while True:
