@@ -132,9 +132,9 @@ def ram(
         if save is not None:
             if not answers:
                 raise Refused("nothing was found, so nothing was saved")
-            print(_save(game, toml, [replace(answers[0][0], name=save)]))
+            _note(_save(game, toml, [replace(answers[0][0], name=save)]), as_json)
         if export is not None:
-            _export(export, [variable for variable, _, _ in answers[:limit]], question, machine)
+            _note(_export(export, [one for one, _, _ in answers[:limit]], question, machine), as_json)
 
 
 def _play(machine: Machine, script: str) -> None:
@@ -194,7 +194,12 @@ def _show(
         print(f"{question}: nothing found; try another moment (--start, --play) or another --domain")
 
 
-def _export(path: Path, variables: Sequence[Variable], question: str, machine: Machine) -> None:
+def _note(text: str, as_json: bool) -> None:
+    """What was written where; JSON keeps stdout to itself."""
+    print(text, file=sys.stderr if as_json else sys.stdout)
+
+
+def _export(path: Path, variables: Sequence[Variable], question: str, machine: Machine) -> str:
     from frameperfect.ram import write_wch
     from frameperfect.view.atomic import replacing
 
@@ -205,7 +210,7 @@ def _export(path: Path, variables: Sequence[Variable], question: str, machine: M
     text = write_wch(named, machine)
     with replacing(path) as part:
         part.write_text(text, "utf-8", newline="")
-    print(f"{path}: {len(named)} watches")
+    return f"{path}: {len(named)} watches"
 
 
 def _toml_of(game: Game, toml: Path | None) -> Path:
