@@ -340,7 +340,8 @@ def test_a_search_that_was_stopped_goes_on_to_the_same_result(
         assert path.exists()
     assert pieces > 2
     assert facts(found) == facts(whole)
-    assert not path.exists()  # there is nothing to go on with
+    with Problem(folder, threads=1) as problem:  # one that is over ends again as it did
+        assert facts(beam(problem, width=width, checkpoint=path, resume=True)) == facts(whole)
 
 
 SUM = """
@@ -527,6 +528,7 @@ def test_ctrl_c_keeps_everything_and_resume_goes_on(folder: Path, tmp_path: Path
     done = run(folder, "--out", "way.fpm", "--resume", home=tmp_path)
     assert done.returncode == 0, done.stderr
     assert f"way.fpm: {BEST} frames" in done.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["way.fpm"]
 
 
 SLOW = """

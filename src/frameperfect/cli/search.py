@@ -85,6 +85,8 @@ def search(
         _report(result, problem, path)
     if method not in ("beam", "exhaustive"):
         return
+    if result.stopped not in ("interrupt", "seconds", "states"):
+        kept.unlink(missing_ok=True)  # proven, and there is nothing to go on with
     if result.stopped == "interrupt":
         raise Interrupted(f"interrupted; everything is kept in {kept}; go on: add --resume")
     if result.stopped in ("seconds", "states"):

@@ -46,7 +46,7 @@ def beam(
         width: the most states of a generation, instead of the problem's own.
         watch: called after each batch.
         stop: asked after each batch; true ends the search with what it has.
-        checkpoint: a file to keep the search in, written every so often and when it stops early.
+        checkpoint: a file to keep the search in, written every so often and at the end.
         resume: go on from that file.
 
     Raises:
@@ -108,10 +108,7 @@ class _Rounds:
                 checkpoint.write(*self._dump())
         result = self._result(stopped)
         if checkpoint is not None:
-            if stopped in ("interrupt", "seconds", "states"):
-                checkpoint.write(*self._dump())
-            else:
-                checkpoint.remove()
+            checkpoint.write(*self._dump())
         self.now.close()
         return result
 

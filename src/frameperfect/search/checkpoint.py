@@ -83,7 +83,3 @@ class Checkpoint:
                 "those it was begun with; begin it anew without --resume"
             )
         return meta, arrays
-
-    def remove(self) -> None:
-        """The search is over: there is nothing to go on with."""
-        self.path.unlink(missing_ok=True)
