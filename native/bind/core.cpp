@@ -227,18 +227,24 @@ void bind_core(nb::module_& m) {
           [](CoreSetup* self, std::string core_path, std::string rom_path, const nb::bytes& rom,
              std::vector<std::pair<std::string, std::string>> options, std::string system_directory,
              std::string save_directory, std::vector<unsigned> devices, bool skip_by_av_enable,
-             bool skip_by_frameskip, bool latches_inputs) {
+             bool skip_by_frameskip, bool latches_inputs, std::vector<std::string> hidden) {
             const auto* bytes = reinterpret_cast<const uint8_t*>(rom.c_str());
-            new (self)
-                CoreSetup{std::move(core_path), std::move(rom_path),         {bytes, bytes + rom.size()},
-                          std::move(options),   std::move(system_directory), std::move(save_directory),
-                          std::move(devices),   skip_by_av_enable,           skip_by_frameskip,
-                          latches_inputs};
+            new (self) CoreSetup{std::move(core_path),
+                                 std::move(rom_path),
+                                 {bytes, bytes + rom.size()},
+                                 std::move(options),
+                                 std::move(system_directory),
+                                 std::move(save_directory),
+                                 std::move(devices),
+                                 skip_by_av_enable,
+                                 skip_by_frameskip,
+                                 latches_inputs,
+                                 std::move(hidden)};
           },
           "core_path"_a, "rom_path"_a, "rom"_a, nb::kw_only(),
           "options"_a = std::vector<std::pair<std::string, std::string>>{}, "system_directory"_a = "",
           "save_directory"_a = "", "devices"_a = std::vector<unsigned>{}, "skip_by_av_enable"_a = false,
-          "skip_by_frameskip"_a = false, "latches_inputs"_a = true);
+          "skip_by_frameskip"_a = false, "latches_inputs"_a = true, "hidden"_a = std::vector<std::string>{});
 
   nb::class_<Host>(m, "Core", "One libretro core and its game.")
       .def(nb::init<CoreSetup, std::vector<std::vector<uint8_t>>>(), "setup"_a, "buttons"_a,
@@ -260,6 +266,7 @@ void bind_core(nb::module_& m) {
       .def("option_table", &Host::option_table, "[(key, description, default, values)]")
       .def_prop_ro("options", [](Host& host) { return host.core().options(); })
       .def_prop_ro("log", [](Host& host) { return host.core().log(); })
+      .def_prop_ro("hidden_bytes", [](Host& host) { return host.core().hidden_bytes(); })
       .def_prop_ro("library_name", [](Host& host) { return host.core().library_name(); })
       .def_prop_ro("library_version", [](Host& host) { return host.core().library_version(); })
       .def_prop_ro("frames_per_second", [](Host& host) { return host.core().frames_per_second(); })

@@ -15,14 +15,16 @@ struct StateHeader {
   uint32_t width, height, format;
   uint64_t frames, random, core_bytes, checksum;
   PackedPorts ports;  // what the last frame held
+  Hidden hidden;
 };
 
 // What `snapshot` writes before the core's bytes.
 struct SnapshotHeader {
   uint64_t frames, random;
   PackedPorts ports;
+  Hidden hidden;
 };
-constexpr char kMagic[4] = {'L', 'R', 'S', '2'};
+constexpr char kMagic[4] = {'L', 'R', 'S', '3'};
 
 // PortState without padding, so that equal machines give equal bytes.
 std::array<int16_t, 8> pack(const PortState& port) {
@@ -107,6 +109,7 @@ void Core::save_through(const std::function<uint8_t*(size_t)>& allocate) {
   header.random = instance.random;
   header.core_bytes = core_state.size();
   header.checksum = checksum(core_state);
+  header.hidden = instance.hidden();
   std::transform(instance.ports.begin(), instance.ports.end(), header.ports.begin(), pack);
   uint8_t* out = allocate(sizeof header + core_state.size() + row_bytes * shown.height);
   std::memcpy(out, &header, sizeof header);
@@ -132,7 +135,7 @@ std::vector<uint8_t> Core::save() {
 void Core::snapshot(std::vector<uint8_t>& out) {
   Instance& instance = *impl_->instance;
   const auto core_state = instance.serialize();
-  SnapshotHeader header{instance.frames, instance.random, {}};
+  SnapshotHeader header{instance.frames, instance.random, {}, instance.hidden()};
   std::transform(instance.ports.begin(), instance.ports.end(), header.ports.begin(), pack);
   out.resize(sizeof header + core_state.size());
   std::memcpy(out.data(), &header, sizeof header);
@@ -143,13 +146,13 @@ void Core::resume(std::span<const uint8_t> snapshot) {
   SnapshotHeader header;
   if (snapshot.size() < sizeof header) throw StateError("this is no snapshot of a core");
   std::memcpy(&header, snapshot.data(), sizeof header);
-  load(snapshot.subspan(sizeof header), header.ports);
+  load(snapshot.subspan(sizeof header), header.ports, header.hidden);
   impl_->instance->frames = header.frames;
   impl_->instance->random = header.random;
 }
 
 // Bring the core to a state after which its controllers hold `ports`.
-void Core::load(std::span<const uint8_t> core_state, const PackedPorts& ports) {
+void Core::load(std::span<const uint8_t> core_state, const PackedPorts& ports, const Hidden& hidden) {
   Instance& instance = *impl_->instance;
   std::array<PortState, kMaxPorts> held;
   std::transform(ports.begin(), ports.end(), held.begin(), unpack);
@@ -160,6 +163,7 @@ void Core::load(std::span<const uint8_t> core_state, const PackedPorts& ports) {
     unserialize(core_state);
   }
   instance.ports = held;
+  instance.set_hidden(hidden);
 }
 
 void Core::restore(std::span<const uint8_t> state) {
@@ -179,7 +183,7 @@ void Core::restore(std::span<const uint8_t> state) {
   const auto core_state = state.subspan(sizeof header, header.core_bytes);
   if (checksum(core_state) != header.checksum)
     throw StateError("the state is damaged: its checksum is wrong");
-  load(core_state, header.ports);
+  load(core_state, header.ports, header.hidden);
   instance.frames = header.frames;
   instance.random = header.random;
   instance.keep_picture(
@@ -213,6 +217,7 @@ void Core::import_state(std::span<const uint8_t> state) {
     const Picture shown = instance.picture;
     instance.keep_picture(shown);
     unserialize(imported);
+    instance.set_hidden({});  // a state from outside does not tell
     instance.frames = frames;
     instance.random = random;
   } catch (const StateError&) {
@@ -222,6 +227,7 @@ void Core::import_state(std::span<const uint8_t> state) {
 }
 
 const std::vector<MemoryBlock>& Core::memory() const { return impl_->instance->memory; }
+size_t Core::hidden_bytes() const { return impl_->instance->hidden_bytes(); }
 double Core::frames_per_second() const { return impl_->instance->av.timing.frames_per_second; }
 double Core::sample_rate() const { return impl_->instance->av.timing.sample_rate; }
 std::span<const int16_t> Core::audio() const { return impl_->instance->audio; }

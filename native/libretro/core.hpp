@@ -89,10 +89,16 @@ struct CoreSetup {
   // Whether the core acts on the inputs of the frame before and leaves them out of its states (picodrive):
   // `restore` then runs a frame that holds them, unless the last one did.
   bool latches_inputs = true;
+  // Variables of the core that change how it goes on and that it leaves out of its states, by their names in
+  // its symbol table; ours hold them.
+  std::vector<std::string> hidden;
 };
 
 // Ports as states hold them, without padding: equal machines give equal bytes.
 using PackedPorts = std::array<std::array<int16_t, 8>, 8>;
+
+// The values of hidden variables, one after the other; the rest is zero.
+using Hidden = std::array<uint8_t, 32>;
 
 // An option as the core declares it.
 struct CoreOption {
@@ -127,6 +133,9 @@ class Core {
   void save_into(std::vector<uint8_t>& out);     // reuses out's capacity
   void restore(std::span<const uint8_t> state);  // throws StateError, core unchanged
 
+  // Bytes of hidden variables that were found; 0 where the core's file was stripped of its symbol table.
+  size_t hidden_bytes() const;
+
   // What a search keeps of a moment: as `save`, without the picture and the checksum.
   void snapshot(std::vector<uint8_t>& out);        // reuses out's capacity
   void resume(std::span<const uint8_t> snapshot);  // of a core opened alike; throws StateError
@@ -156,7 +165,7 @@ class Core {
 
  private:
   struct Impl;
-  void load(std::span<const uint8_t> core_state, const PackedPorts& ports);
+  void load(std::span<const uint8_t> core_state, const PackedPorts& ports, const Hidden& hidden);
 
   std::unique_ptr<Impl> impl_;
 };

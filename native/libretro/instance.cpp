@@ -41,7 +41,9 @@ std::string LogRing::reason() const {
 Instance::Instance(const CoreSetup& given, std::shared_ptr<const std::vector<uint8_t>> program)
     : setup(given), rom(std::move(program)), options(given.options) {
   rom_name = fs::path(setup.rom_path).filename().string();
-  library.emplace(setup.core_path, substitutes());
+  library.emplace(setup.core_path, substitutes(), setup.hidden);
+  if (hidden_bytes() > Hidden{}.size())
+    throw CoreError("the hidden variables of " + setup.core_path + " are too large");
   library->bind(core.init, "retro_init");
   library->bind(core.deinit, "retro_deinit");
   library->bind(core.api_version, "retro_api_version");
@@ -97,6 +99,27 @@ void Instance::unload() noexcept {
   if (!temporary_.empty()) {
     std::error_code ignored;  // a folder left behind in the temporary directory does no harm
     fs::remove_all(temporary_, ignored);
+  }
+}
+
+size_t Instance::hidden_bytes() const {
+  size_t bytes = 0;
+  for (const auto& variable : library->variables()) bytes += variable.size();
+  return bytes;
+}
+
+Hidden Instance::hidden() const {
+  Hidden values{};
+  auto out = values.begin();
+  for (const auto& variable : library->variables()) out = std::copy(variable.begin(), variable.end(), out);
+  return values;
+}
+
+void Instance::set_hidden(const Hidden& values) {
+  auto in = values.begin();
+  for (const auto& variable : library->variables()) {
+    std::copy_n(in, variable.size(), variable.begin());
+    in += static_cast<ptrdiff_t>(variable.size());
   }
 }
 

@@ -85,6 +85,11 @@ struct Instance {
   // False if the core refuses; `state` may be shorter than the capacity (the rest reads as zero).
   bool unserialize(std::span<const uint8_t> state);
 
+  // The core's hidden variables (`CoreSetup::hidden`).
+  Hidden hidden() const;
+  void set_hidden(const Hidden& values);
+  size_t hidden_bytes() const;
+
   // -- what the callbacks in environment.cpp use ---------------------------------------------------
 
   bool environment(unsigned command, void* data);

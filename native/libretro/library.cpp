@@ -8,11 +8,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
 #include <mutex>
+#include <string_view>
 
 #include "libretro/core.hpp"
 
@@ -73,6 +75,44 @@ bool prepare_image(int file, size_t size) {
   return whole;
 }
 
+// Calls `see(name, offset from the base, bytes)` for every variable in the file's own symbol table, which is
+// not mapped with the library. A table that does not fit the file is taken for none.
+template <typename See>
+void each_variable(int file, size_t size, See see) {
+  void* const mapped = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0);
+  if (mapped == MAP_FAILED) return;
+  const auto* const bytes = static_cast<const uint8_t*>(mapped);
+  const auto* const header = reinterpret_cast<const ElfW(Ehdr)*>(bytes);
+  const auto inside = [size](uint64_t offset, uint64_t length) {
+    return offset <= size && length <= size - offset;
+  };
+  const auto* const sections = reinterpret_cast<const ElfW(Shdr)*>(bytes + header->e_shoff);
+  if (header->e_shoff % alignof(ElfW(Shdr)) == 0 && header->e_shentsize == sizeof(ElfW(Shdr)) &&
+      inside(header->e_shoff, header->e_shnum * sizeof(ElfW(Shdr)))) {
+    for (int i = 0; i < header->e_shnum; i++) {
+      const auto& table = sections[i];
+      if (table.sh_type != SHT_SYMTAB || table.sh_link >= header->e_shnum) continue;
+      const auto& strings = sections[table.sh_link];
+      if (!inside(table.sh_offset, table.sh_size) || !inside(strings.sh_offset, strings.sh_size) ||
+          table.sh_offset % alignof(ElfW(Sym)) != 0 || strings.sh_size == 0 ||
+          bytes[strings.sh_offset + strings.sh_size - 1] != 0) {
+        continue;
+      }
+      const auto* const symbols = reinterpret_cast<const ElfW(Sym)*>(bytes + table.sh_offset);
+      for (size_t at = 0; at < table.sh_size / sizeof(ElfW(Sym)); at++) {
+        const auto& symbol = symbols[at];
+        if (ELF64_ST_TYPE(symbol.st_info) != STT_OBJECT || symbol.st_shndx == SHN_UNDEF ||
+            symbol.st_name >= strings.sh_size) {
+          continue;
+        }
+        see(reinterpret_cast<const char*>(bytes + strings.sh_offset + symbol.st_name), symbol.st_value,
+            symbol.st_size);
+      }
+    }
+  }
+  ::munmap(mapped, size);
+}
+
 // Point the library's imports of the substituted names at our functions.
 void substitute(const link_map* map, const std::vector<Substitute>& substitutes) {
   const ElfW(Sym)* symbols = nullptr;
@@ -128,7 +168,9 @@ void substitute(const link_map* map, const std::vector<Substitute>& substitutes)
 
 }  // namespace
 
-Library::Library(const std::string& path, const std::vector<Substitute>& substitutes) : path_(path) {
+Library::Library(const std::string& path, const std::vector<Substitute>& substitutes,
+                 const std::vector<std::string>& variables)
+    : path_(path) {
   Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
   struct stat status{};
   if (file.number < 0 || ::fstat(file.number, &status) != 0) {
@@ -170,6 +212,13 @@ Library::Library(const std::string& path, const std::vector<Substitute>& substit
     throw CoreError("the core '" + path + "' can't be inspected after loading");
   }
   base_ = reinterpret_cast<void*>(map->l_addr);
+  if (!variables.empty()) {
+    each_variable(copy.number, status.st_size, [&](std::string_view name, uint64_t offset, uint64_t size) {
+      const std::string_view plain = name.substr(0, name.find('.'));
+      if (std::find(variables.begin(), variables.end(), plain) == variables.end()) return;
+      variables_.emplace_back(reinterpret_cast<uint8_t*>(map->l_addr + offset), size);
+    });
+  }
   substitute(map, substitutes);
 }
 

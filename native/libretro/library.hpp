@@ -1,5 +1,7 @@
 // A shared library loaded from a private in-memory copy of its file.
 #pragma once
+#include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,8 +17,10 @@ struct Substitute {
 // and unloading may happen on any thread.
 class Library {
  public:
-  // Throws CoreError: no such file, not a library, a symbol or a library that it needs is missing.
-  Library(const std::string& path, const std::vector<Substitute>& substitutes);
+  // `variables` are looked for by name, those local to a function or a file too (compilers call them
+  // "name.0"). Throws CoreError: no such file, not a library, a symbol or a library that it needs is missing.
+  Library(const std::string& path, const std::vector<Substitute>& substitutes,
+          const std::vector<std::string>& variables = {});
   ~Library();
   Library(const Library&) = delete;
   Library& operator=(const Library&) = delete;
@@ -26,6 +30,8 @@ class Library {
   void bind(Function& function, const char* name) const {
     function = reinterpret_cast<Function>(symbol(name));
   }
+  // The variables asked for, in the copy; none where the file was stripped of its symbol table.
+  const std::vector<std::span<uint8_t>>& variables() const { return variables_; }
   // Where the copy lies; equal to dladdr's base for an address in it.
   const void* base() const { return base_; }
 
@@ -33,6 +39,7 @@ class Library {
   void* symbol(const char* name) const;
 
   std::string path_;
+  std::vector<std::span<uint8_t>> variables_;
   void* handle_ = nullptr;
   void* base_ = nullptr;
 };

@@ -78,6 +78,7 @@ def prepare(spec: MachineSpec) -> Opening:
         skip_by_av_enable=quirks.skip_by_av_enable,
         skip_by_frameskip=quirks.skip_option is not None and skipping,
         latches_inputs=quirks.latches_inputs is None or system.name in quirks.latches_inputs,
+        hidden=list(quirks.hidden),
     )
     buttons = [list(system.buttons.values())] * system.ports
     return Opening(spec, system, core, quirks, setup, buttons, cores.core_hash(path), program.sha1)
@@ -191,7 +192,8 @@ class LibretroMachine(Machine):
         self.capabilities = (
             Capability.SCREEN | Capability.WRITE | Capability.TURBO | opening.quirks.capabilities
         )
-        if system.name in opening.quirks.inexact_states:
+        untold = bool(opening.quirks.hidden) and not self._core.hidden_bytes
+        if untold or system.name in opening.quirks.inexact_states:
             self.capabilities &= ~Capability.SAVE
         if system.ports > 1:
             self.capabilities |= Capability.MULTIPLAYER

@@ -26,6 +26,9 @@ class Quirks:
     latches_inputs: frozenset[str] | None = None
     """Systems on which the core acts on inputs a frame late and keeps them outside its states: None means
     all, which is always right; restoring is quicker where it is not needed."""
+    hidden: tuple[str, ...] = ()
+    """Variables that change how the core goes on and that its states leave out; ours hold them. Where a build
+    of the core does not tell where they lie, the machine has no SAVE."""
     inexact_states: frozenset[str] = frozenset()
     """Systems whose states were found not to restore exactly: there the machine has no SAVE."""
     unhashed: frozenset[str] = frozenset()
@@ -54,6 +57,9 @@ QUIRKS: Mapping[str, Quirks] = {
         # A fifth faster; nothing of the sound is in the memory of a game.
         options={"picodrive_sound_rate": "16000"},
         skip_option=("picodrive_frameskip", "auto"),
+        # What the 68000's bus owes to memory refresh, in cycles: without it a used machine drifts from a
+        # fresh one, some hundreds of frames after the same state.
+        hidden=("refresh",),
         inexact_states=frozenset({"Sms", "GameGear"}),
         six_button_option=("picodrive_input1", "picodrive_input2"),
     ),
