@@ -31,7 +31,7 @@ def _ours(seed: int, name: str) -> Any:
 
     config = ValueConfig.named(
         name, seed=seed, batch_size=BATCH, update_every=EVERY, n_step=N_STEP, hidden=HIDDEN,
-        report_steps=ENVS, capacity=CAPACITY, learning_rate=RATE, learning_starts=STARTS,
+        report_steps=400, capacity=CAPACITY, learning_rate=RATE, learning_starts=STARTS,
         value_max=100.0, device="cpu",
     )  # fmt: skip
     run = ValueTraining(gym.vector.SyncVectorEnv([_make_env] * ENVS), config)
@@ -43,7 +43,7 @@ def _ours(seed: int, name: str) -> Any:
 def _our_steps(seed: int, name: str, steps: int) -> float:
     run = _ours(seed, name)
     begun = time.perf_counter()
-    for _ in range(0, steps, ENVS):
+    for _ in range(0, steps, 400):
         run.advance(0.5)
     return steps / (time.perf_counter() - begun)
 

@@ -26,7 +26,7 @@ STACK = (Input("", (3, 4, 5), "uint8"),)
 # -- the sum tree --------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(1, 700), st.integers(0, 2**32), st.booleans())
 def test_a_sum_tree_is_a_plain_list(size: int, seed: int, whole: bool) -> None:
     rng = np.random.default_rng(seed)
@@ -184,7 +184,7 @@ def check_against(story: Story) -> int:
     return count
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(1, 3), st.integers(1, 5), st.integers(0, 120), st.booleans(), st.integers(0, 2**31))
 def test_n_step_returns_cross_no_end_and_value_what_was_cut_short(
     n: int, n_step: int, steps: int, same_step: bool, seed: int
@@ -214,7 +214,7 @@ def stacked(kind: str) -> Any:
     return see
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.sampled_from(["repeated", "zeros", "own"]), st.integers(0, 150), st.booleans(), st.integers(0, 2**31)
 )
@@ -240,7 +240,7 @@ def test_a_stack_that_does_not_move_on_by_one_frame_is_named_and_can_be_kept_who
     check_against(story)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(1, 6), st.integers(0, 6), st.integers(1, 3), st.integers(0, 150), st.integers(0, 2**31))
 def test_sequences_tile_every_episode_and_keep_what_came_before_them(
     length: int, burn_in: int, n_step: int, steps: int, seed: int
@@ -317,7 +317,7 @@ def test_new_rows_have_the_highest_priority_and_no_power_draws_evenly() -> None:
             assert (after[after > 0] == 1).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(0, 150), st.booleans(), st.integers(0, 2**31))
 def test_a_restored_replay_goes_on_as_the_saved_one(steps: int, same_step: bool, seed: int) -> None:
     shape = Shape(80, 3, 0.9, alpha=0.5)

@@ -1,8 +1,8 @@
 """Scores that the value learner must reach: five seeds each, of which four must pass.
 
 The targets are what others publish for as many steps: RL Baselines3 Zoo's benchmark
-(https://github.com/DLR-RM/rl-baselines3-zoo/blob/master/benchmark.md) for DQN, and the examples of tianshou
-(https://github.com/thu-ml/tianshou/tree/master/examples/discrete) for the others. DQN's settings are the zoo's.
+(https://github.com/DLR-RM/rl-baselines3-zoo/blob/master/benchmark.md) for DQN, and tianshou's examples
+(https://github.com/thu-ml/tianshou/tree/master/examples/discrete) for the others.
 """
 
 from __future__ import annotations

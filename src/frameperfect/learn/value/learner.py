@@ -75,7 +75,7 @@ class Learner:
         rows = draw.rows
         returns, discounts, _, following = replay.lead(rows)
         obs, after = (self._send(replay.observations(each)) for each in (rows, following))
-        with torch.no_grad():
+        with torch.inference_mode():
             ahead = self.target.embed(after)
             chooser = self.network.embed(after) if self.config.double else ahead
         given = [self._put(each) for each in (replay.actions[rows], returns, discounts, draw.weights)]
@@ -143,7 +143,7 @@ class Learner:
         config, network, target = self.config, self.network, self.target
         n, index = len(given.actions), given.actions.long()
         returns, discounts = given.returns, given.discounts
-        with torch.no_grad():
+        with torch.inference_mode():
             best = (network if config.double else target).means(chooser).argmax(1)  # [2]
         if config.returns == "implicit":
             levels, others = (

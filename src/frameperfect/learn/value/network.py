@@ -67,6 +67,7 @@ class QNetwork(nn.Module):  # type: ignore[misc]
         width = self.vectors.width + PIXEL_FEATURES * len(pictures)
         hidden = config.hidden if config.hidden is not None else () if pictures else (128, 128)
         self.trunk, width = _layers(width, hidden, config.activation)
+        self.trunk_layers = [each for each in self.trunk if isinstance(each, nn.Linear)]
         self.lstm = nn.LSTM(width, config.lstm) if config.lstm else None
         width = config.lstm or width
         self.width = width
@@ -98,7 +99,11 @@ class QNetwork(nn.Module):  # type: ignore[misc]
         parts = [pixels(obs) for pixels in self.pixels]
         if self.vectors.inputs:
             parts.insert(0, self.vectors(obs))
-        return self.trunk(parts[0] if len(parts) == 1 else torch.cat(parts, 1))
+        x = parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+        for layer in self.trunk_layers:  # as self.trunk(x), with a third of its cost between the operations
+            x = F.linear(x, layer.weight, layer.bias)
+            x = x.relu_() if self.config.activation == "relu" else x.tanh_()
+        return x
 
     def remember(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """(T, B, lstm) and the state after, for (T, B, width) and a state (B, lstm) each."""
@@ -128,7 +133,8 @@ class QNetwork(nn.Module):  # type: ignore[misc]
 
     def _phi(self, levels: Tensor) -> Tensor:
         """(N, width) for levels (N,): what an embedding is multiplied by to ask for a quantile [10]."""
-        phi: Tensor = self.cosine((levels[..., None] * self.angles).cos()).relu()
+        cosines = torch.outer(levels, self.angles).cos_()
+        phi: Tensor = F.linear(cosines, self.cosine.weight, self.cosine.bias).relu_()
         return phi
 
     def _values(self, x: Tensor) -> Tensor:
@@ -170,13 +176,20 @@ class QNetwork(nn.Module):  # type: ignore[misc]
         """New noise in the streams' weights; equal on every device."""
         if not self.noisy:
             return
-        widths = [part.numel() for each in self.noisy for part in (each.noise_in, each.noise_out)]
-        noise = torch.randn(sum(widths), generator=generator)
-        noise = (noise.sign() * noise.abs().sqrt_()).to(self.noisy[0].noise_in.device)
-        parts = iter(noise.split(widths))
-        for each in self.noisy:
-            each.noise_in, each.noise_out = next(parts), next(parts)
-            each.quiet = False
+        noise = torch.randn(len(self.noise), generator=generator)
+        self.noise.copy_(noise.abs().sqrt_().copysign_(noise))
+        if self.noisy[0].quiet:
+            for each in self.noisy:
+                each.quiet = False
+
+    def tie_noise(self) -> None:
+        """Let the noise of all layers lie in one tensor, on the network's device."""
+        parts = [part for each in self.noisy for part in (each.noise_in, each.noise_out)]
+        if parts:
+            self.noise = torch.cat(parts)
+            views = iter(self.noise.split([len(part) for part in parts]))
+            for each in self.noisy:
+                each.noise_in, each.noise_out = next(views), next(views)
 
     def hush(self) -> None:
         """No noise until it is drawn again."""
@@ -206,4 +219,5 @@ def build(inputs: tuple[Input, ...], actions: int, config: ValueConfig, device: 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         network: QNetwork = QNetwork(inputs, actions, config).to(device)
+    network.tie_noise()
     return network
