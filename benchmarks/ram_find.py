@@ -1,7 +1,8 @@
 """How often the RAM lab's experiments find what is known: the share of questions whose right answer is first.
 
 Truth: AtariARI's RAM annotations (https://github.com/mila-iqia/atari-representation-learning), ALE's own
-rules for Breakout, Ms. Pac-Man and Space Invaders (https://github.com/Farama-Foundation/Arcade-Learning-Environment), and
+rules for Breakout, Ms. Pac-Man and Space Invaders
+(https://github.com/Farama-Foundation/Arcade-Learning-Environment), and
 Airstriker's `game.toml`. An answer is right if it covers the byte that changes most often (or any byte of a
 score in several). `first` counts the best answer alone, `three` the best three; `none` are questions with no
 answer at all. `sure_right` is the precision of all answers with evidence of 0.5 and more.

@@ -11,7 +11,8 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks.harness import alternate, rate
-from frameperfect import _native
+from frameperfect.memory import Domain
+from frameperfect.ram import RamSearch
 
 SIZE = 8 << 20
 
@@ -24,11 +25,11 @@ def run(quick: bool) -> dict[str, dict[str, float]]:
     count, rounds = (30, 9) if quick else (100, 15)
     rates = alternate(
         {
-            "ours": _timed(_ours(memory, before, big=False, step=2), count),
+            "ours": _timed(_ours(memory, before, "<u2", 2), count),
             "numpy": _timed(_numpy(memory, before, "<u2"), count),
-            "ours_big": _timed(_ours(memory, before, big=True, step=2), count),
+            "ours_big": _timed(_ours(memory, before, ">u2", 2), count),
             "numpy_big": _timed(_numpy(memory, before, ">u2"), count),
-            "ours_unaligned": _timed(_ours(memory, before, big=False, step=1), count),
+            "ours_unaligned": _timed(_ours(memory, before, "<u2", 1), count),
             "numpy_unaligned": _timed(_numpy_unaligned(memory, before), count),
         },
         rounds,
@@ -43,19 +44,26 @@ def run(quick: bool) -> dict[str, dict[str, float]]:
     }
 
 
-def _ours(memory: np.ndarray, before: np.ndarray, big: bool, step: int) -> Callable[[], int]:
-    positions = (SIZE - 2) // step + 1
-    full = np.full((positions + 63) // 64, ~np.uint64(0))
-    if positions % 64:
-        full[-1] = (1 << positions % 64) - 1
+def _ours(memory: np.ndarray, before: np.ndarray, type: str, align: int) -> Callable[[], int]:
+    """`RamSearch` itself, undo history and all."""
+    machine = _Memory(before.copy())
+    search = RamSearch(machine, type=type, align=align)  # type: ignore[arg-type]
+    machine.memory["ram"][:] = memory
 
     def step_once() -> int:
-        now, candidates = np.empty(SIZE, np.uint8), full.copy()
-        _native.take_memory(memory, 1, now)
-        left: int = _native.keep_candidates(now, before, candidates, positions, "u", 2, big, step, "!=")
+        left = search.keep("!=", "first")
+        search.undo()
         return left
 
     return step_once
+
+
+class _Memory:
+    """What a search needs of a machine."""
+
+    def __init__(self, ram: np.ndarray) -> None:
+        self.domains = {"ram": Domain("ram", SIZE)}
+        self.memory = {"ram": ram}
 
 
 def _numpy(memory: np.ndarray, before: np.ndarray, type: str) -> Callable[[], int]:

@@ -64,7 +64,7 @@ def _steady(values: Values, slow: bool) -> Shape:
         score[column] = regular if regular >= 0.75 else 0
     return Shape(
         score,
-        -1.0 * (np.abs(step) != 1) - 1.0 * (np.abs(step) > 64),
+        10 * score - 1.0 * (np.abs(step) != 1) - 1.0 * (np.abs(step) > 64),
         lambda c: (
             f"{step[c]:+g} every {'frame' if pace[c] == 1 else f'{pace[c]:g} frames'}, whatever is pressed"
         ),

@@ -40,12 +40,19 @@ def add_variables(text: str, variables: Iterable[Variable], *, where: str = "gam
         document.add(tomlkit.nl())
         document.add("memory", tomlkit.table())
     memory: Any = document["memory"]
+    # What stands between the last variable and the next table belongs to that table: it stays before it.
+    between = []
+    while memory.value.body and memory.value.body[-1][0] is None:
+        between.append(memory.value.body.pop()[1])
     for variable in variables:
         if variable.name in known.memory or variable.name in known.define:
             raise RamError(f"{where} has '{variable.name}' already; give the variable another name")
         entry: Any = tomlkit.parse(f"x = {entry_text(variable)}")["x"]
         memory.append(variable.name, entry)
+    for item in reversed(between):
+        memory.add(item)
     result = tomlkit.dumps(document)
+    result += "" if result.endswith("\n") else "\n"
     parse_toml(result, where)
     return result
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from frameperfect.machine import Machine
 
 RELATIONS = ("=", "!=", "<", "<=", ">", ">=", "between", "modulo")
-HISTORY = 128 << 20
+HISTORY = 64 << 20
 """Bytes of snapshots that undo and redo keep; the oldest go first."""
 
 
@@ -84,6 +84,9 @@ class RamSearch:
             raise RamError(f"align is {align}; it must be 1 or more")
         self.align, self.type, self.scale = align, type, scale
         self._parsed = parse(type)
+        self._spare: list[
+            NDArray[np.uint8]
+        ] = []  # of moments forgotten: fresh pages cost more than a comparison
         self._marks: dict[str, NDArray[np.uint8]] = {"first": self.snapshot()}
         self._start()
 
@@ -101,7 +104,7 @@ class RamSearch:
 
     def snapshot(self) -> NDArray[np.uint8]:
         """(size,) uint8: the domain now, in the console's byte order."""
-        out = np.empty(self.domain.size, np.uint8)
+        out = self._spare.pop() if self._spare else np.empty(self.domain.size, np.uint8)
         _native.take_memory(self.machine.memory[self.domain.name], self.domain.swap, out)
         return out
 
@@ -199,12 +202,18 @@ class RamSearch:
 
     def _move(self, moment: _Moment) -> int:
         self._before.append(self._now)
+        for undone in self._after:
+            self._forget(undone)
         self._after.clear()
         self._now = moment
         weight = moment.previous.nbytes + moment.candidates.nbytes
-        while len(self._before) > max(2, HISTORY // weight):
-            self._before.popleft()
+        while len(self._before) > max(4, HISTORY // weight):
+            self._forget(self._before.popleft())
         return moment.count
+
+    def _forget(self, moment: _Moment) -> None:
+        if len(self._spare) < 2 and not any(moment.previous is mark for mark in self._marks.values()):
+            self._spare.append(moment.previous)
 
     def _snapshot_named(self, name: str) -> NDArray[np.uint8]:
         if name == "previous":
