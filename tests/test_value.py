@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.components import need
+from tests.test_cli import GAME, fails, frameperfect
 from tests.test_ppo import OBSERVATIONS, Everything
 from tests.toy_envs import Cue, Unsaved
 
@@ -742,6 +743,28 @@ def test_epsilon_falls_and_noise_needs_none() -> None:
 def test_the_replay_of_a_layout_is_that_of_the_settings() -> None:
     shape = layout(ValueConfig(lstm=4, n_step=3, priority=0.5, capacity=777, replay_gib=0.5))
     assert shape == Shape(777, 3, 0.99, 0.5, 20, 10, 8, True, 1 << 29)
+
+
+def test_the_command_line_trains_resumes_evaluates_and_watches_it(tmp_path: Path) -> None:
+    need("stable_retro")
+    common = ("train", GAME, "--algo", "rainbow-iqn", "--run", "r", "--envs", 2, "--observation", "ram")
+    (tmp_path / "c.toml").write_text(
+        "hidden = [16]\nlearning_starts = 32\nreport_steps = 64\nbatch_size = 8\n"
+    )
+    done = frameperfect(*common, "--steps", 128, "--config", "c.toml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = frameperfect(*common, "--steps", 256, "--resume", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "256 steps" in done.stdout
+    settings = ("--episodes", 2, "--envs", 2, "--no-video", "--deterministic")
+    done = frameperfect("eval", "r", *settings, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "matches" in done.stdout
+    done = frameperfect("watch", "r", "--seconds", 1, "--out", "w.mp4", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "c.toml").write_text("rollout_steps = 32\n")
+    refused = frameperfect("train", GAME, "--algo", "dqn", "--config", "c.toml", cwd=tmp_path)
+    fails(refused, "rollout_steps")
 
 
 def test_the_page_points_at_code_that_is_there() -> None:
