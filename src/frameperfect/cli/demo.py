@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,19 +16,43 @@ if TYPE_CHECKING:
     from frameperfect.movie import Movie
     from frameperfect.search import BruteResult
 
-GAME = "Airstriker-Genesis"
-# Sticky actions as Machado et al. (2018) recommend them: neither the agent nor the random player can live off
-# determinism, as The Brute does. An episode is cut after five minutes of the game, as in their protocol.
-ENV: dict[str, Any] = {"observation": "features", "frame_skip": 4, "sticky": 0.25, "max_steps": 4500}
+
+@dataclass(frozen=True)
+class Job:
+    """What a game's agent is trained with."""
+
+    about: str
+    env: dict[str, Any]
+    learn: dict[str, Any]
+
+
+JOBS = {
+    "Skyrunner-Nes": Job(
+        "a platform race, stage 1",
+        {"observation": "features", "frame_skip": 4},
+        {"learning_rate": 1e-3, "gamma": 0.98, "normalise_rewards": True},
+    ),
+    # Sticky actions as Machado et al. (2018) recommend them: neither the agent nor the random player can live
+    # off determinism, as The Brute does. An episode is cut after five minutes of the game, as they do it.
+    "Airstriker-Genesis": Job(
+        "a shooter",
+        {"observation": "features", "frame_skip": 4, "sticky": 0.25, "max_steps": 4500},
+        {"learning_rate": 1e-3, "gamma": 0.98, "normalise_rewards": True},
+    ),
+}
+GAME = "Skyrunner-Nes"
 ENVS = 16
-LEARN: dict[str, Any] = {"learning_rate": 1e-3, "gamma": 0.98, "normalise_rewards": True}
 EVALUATION_SEED = 10_000
 BRUTE_SHARE = 0.2
 """The part of the training time that The Brute searches for."""
 
 
-@app.command(epilog=example("demo", "demo --minutes 0.2 --episodes 4"))
+@app.command(epilog=example("demo", "demo --game Airstriker-Genesis", "demo --minutes 0.2 --episodes 4"))
 def demo(
+    game: Annotated[
+        str,
+        typer.Option(help=f"One of {' and '.join(f'{name} ({job.about})' for name, job in JOBS.items())}."),
+    ] = GAME,
     minutes: Annotated[
         float, typer.Option(min=0.01, help="Minutes of training; The Brute gets a fifth of it.")
     ] = 5,
@@ -48,13 +73,17 @@ def demo(
     folder = run_folder(run) if run else RUNS / f"demo-{time.strftime('%Y%m%d-%H%M%S')}"
     if folder.exists():
         raise Refused(f"{folder} exists already; name another --run")
-    learn = PpoConfig.for_observation("features", **LEARN, steps=None, minutes=minutes, seed=seed)
-    settings = RunConfig(GAME, ENV, ENVS, "ppo", dataclasses.asdict(learn))
-    title(f"{GAME}: PPO on features, {minutes:g} minutes, sticky actions {ENV['sticky']:g}")
+    if game not in JOBS:
+        raise Refused(f"the demo knows {' and '.join(JOBS)}; `frameperfect train {game}` trains on any game")
+    job, sticky = JOBS[game], float(JOBS[game].env.get("sticky", 0))
+    learn = PpoConfig.for_observation("features", **job.learn, steps=None, minutes=minutes, seed=seed)
+    settings = RunConfig(game, job.env, ENVS, "ppo", dataclasses.asdict(learn))
+    chance = f", sticky actions {sticky:g}" if sticky else ""
+    title(f"{game}, {job.about}: PPO on features, {minutes:g} minutes{chance}")
     result = train_run(settings, folder)
     if result.stopped == "interrupt":
         report_run(folder)
-        command = f"frameperfect train {GAME} --run {run or folder.name} --resume"
+        command = f"frameperfect train {game} --run {run or folder.name} --resume"
         raise Interrupted(f"interrupted at {result.steps:,} steps; checkpoint kept; go on: {command}")
 
     title("evaluation")
@@ -62,29 +91,29 @@ def demo(
     agent = score_player("agent", load_policy(folder, seed=seed), *rest)
     random = score_player("random player", None, *rest)
     search, movie = run_brute(settings, 60 * minutes * BRUTE_SHARE, seed)
-    blind = score_player("The Brute's plan", OpenLoop(search.actions), *rest)
-    row = ("The Brute itself, without sticky actions", "", "", "", f"{search.score:g}", str(search.episodes))
-    show_scores([agent, random, blind], [row])
+    players, brute = [agent, random], "The Brute"
+    if sticky:
+        players.append(score_player("The Brute's plan", OpenLoop(search.actions), *rest))
+        brute += " itself, without sticky actions"
+    show_scores(players, [(brute, "", "", "", f"{search.score:g}", str(search.episodes))])
     show_gain(agent, random)
-    skip, searched = ENV["frame_skip"], 60 * minutes * BRUTE_SHARE
-    say(
-        f"The agent has seen {result.steps * skip:,} frames in {clock(result.seconds)}, "
-        f"The Brute {search.steps * skip:,} in {clock(searched)}. It searches a game without chance, "
-        f"which it needs: its best run scored {search.score:g} there, "
-        f"and {blind.returns.mean():.1f} on average where the agent plays."
+    skip, searched = job.env["frame_skip"], 60 * minutes * BRUTE_SHARE
+    text = (
+        f"The agent has seen {result.steps * skip:,} frames in {clock(result.seconds)}, The Brute "
+        f"{search.steps * skip:,} in {clock(searched)}; its best run scored {search.score:g}"
     )
+    if sticky:
+        text += (
+            f" in a game without chance, which it needs, and {players[2].returns.mean():.1f} on average "
+            "where the agent plays"
+        )
+    say(f"{text}.")
 
     title("proof")
-    levels = {
-        "random player": (float(random.returns.mean()), *interval(random.returns)),
-        "The Brute, without sticky actions": search.score,
-    }
-    draw_curves([folder], folder / "curve.png", f"{GAME}, PPO", levels)
+    levels = {"random player": (float(random.returns.mean()), *interval(random.returns)), brute: search.score}
+    draw_curves([folder], folder / "curve.png", f"{game}, PPO", levels)
     write_scores(
-        folder,
-        [agent, random, blind],
-        {},
-        brute={"score": search.score, "steps": search.steps, "seconds": searched},
+        folder, players, {}, brute={"score": search.score, "steps": search.steps, "seconds": searched}
     )
     save_movie(movie, folder / "brute.fpm")
     keep_best(folder, agent, settings)
