@@ -315,7 +315,8 @@ class Lab:
                         shape.why(int(column)),
                     )
                 )
-        readings.sort(key=lambda r: (-round(r[0], 2), -r[1], r[2]))
+        # About equal evidence: the reading that the preference is for, a finer one of the same motion, say.
+        readings.sort(key=lambda r: (-round(r[0], 1), -r[1], r[2]))
         taken: set[int] = set()
         found = []
         for score, _, offset, kind, why in readings:
