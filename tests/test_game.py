@@ -25,7 +25,7 @@ from tests.components import need
 
 EXAMPLE = """
 [game]
-name    = "Skyrunner-Nes"
+name    = "Jumper-Nes"
 machine = "libretro"
 system  = "Nes"
 rom     = { file = "skyrunner.nes", sha1 = "0123456789012345678901234567890123456789" }
@@ -115,7 +115,7 @@ def test_the_designs_example_loads_and_its_rules_compile() -> None:
         ("x        =", '"x y"    =', r"'x y' can't be used in expressions"),
         ("won  =", "x =", r"'x' is in both \[memory\] and \[define\]"),
         ("[game]", "[gaem]", r"unknown key 'gaem'. Did you mean 'game'\?"),
-        ('name    = "Skyrunner-Nes"', "", r"\[game\] 'name' is missing"),
+        ('name    = "Jumper-Nes"', "", r"\[game\] 'name' is missing"),
         ("[memory]", "[memory", r"at line 8"),
     ],
 )
@@ -192,10 +192,10 @@ def test_the_users_games_are_found_and_earlier_sources_win(home: Path) -> None:
     broken = home / "games" / "broken"
     broken.mkdir()
     (broken / "game.toml").write_text("[game")
-    assert games("user") == ["Skyrunner-Nes", "broken"]
-    assert load_game("Skyrunner-Nes").source == "user"
+    assert games("user") == ["Jumper-Nes", "broken"]
+    assert load_game("Jumper-Nes").source == "user"
     assert load_game(folder).source == "user"
-    (folder / "game.toml").write_text(EXAMPLE.replace("Skyrunner-Nes", "SonicTheHedgehog-Genesis"))
+    (folder / "game.toml").write_text(EXAMPLE.replace("Jumper-Nes", "SonicTheHedgehog-Genesis"))
     assert load_game("SonicTheHedgehog-Genesis").source == "user"
     with pytest.raises(GameError, match=r"broken/game\.toml: "):
         load_game("broken")
