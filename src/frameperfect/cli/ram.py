@@ -38,9 +38,7 @@ def ram(
         str, typer.Option(help="Then play this: BUTTONS:FRAMES, several between spaces ('Right+A:30 :10').")
     ] = "",
     core: Annotated[str | None, typer.Option(help="On this core.")] = None,
-    domain: Annotated[
-        str | None, typer.Option(help="Look in this domain; otherwise in `ram`.")
-    ] = None,
+    domain: Annotated[str | None, typer.Option(help="Look in this domain; otherwise in `ram`.")] = None,
     which: Annotated[
         str | None, typer.Option(metavar="BUTTON", help="Which bytes change if and only if it is held?")
     ] = None,
