@@ -24,20 +24,24 @@ class Job:
     about: str
     env: dict[str, Any]
     learn: dict[str, Any]
+    deterministic: bool
+    """Whether the agent is evaluated by its likeliest actions: a race leaves no room for the others."""
 
 
+# Sticky actions as Machado et al. (2018) recommend them: neither the agent nor the random player can live off
+# determinism, as The Brute does. Airstriker's episodes are cut after five minutes of the game, as they do it.
 JOBS = {
     "Skyrunner-Nes": Job(
         "a platform race, stage 1",
-        {"observation": "features", "frame_skip": 4},
-        {"learning_rate": 1e-3, "gamma": 0.98, "normalise_rewards": True},
+        {"observation": "features", "frame_skip": 4, "sticky": 0.25},
+        {"learning_rate": 1e-3, "gamma": 0.98, "entropy_coef": 0.02, "normalise_rewards": True},
+        deterministic=True,
     ),
-    # Sticky actions as Machado et al. (2018) recommend them: neither the agent nor the random player can live
-    # off determinism, as The Brute does. An episode is cut after five minutes of the game, as they do it.
     "Airstriker-Genesis": Job(
         "a shooter",
         {"observation": "features", "frame_skip": 4, "sticky": 0.25, "max_steps": 4500},
         {"learning_rate": 1e-3, "gamma": 0.98, "normalise_rewards": True},
+        deterministic=False,
     ),
 }
 GAME = "Skyrunner-Nes"
@@ -75,11 +79,10 @@ def demo(
         raise Refused(f"{folder} exists already; name another --run")
     if game not in JOBS:
         raise Refused(f"the demo knows {' and '.join(JOBS)}; `frameperfect train {game}` trains on any game")
-    job, sticky = JOBS[game], float(JOBS[game].env.get("sticky", 0))
+    job = JOBS[game]
     learn = PpoConfig.for_observation("features", **job.learn, steps=None, minutes=minutes, seed=seed)
     settings = RunConfig(game, job.env, ENVS, "ppo", dataclasses.asdict(learn))
-    chance = f", sticky actions {sticky:g}" if sticky else ""
-    title(f"{game}, {job.about}: PPO on features, {minutes:g} minutes{chance}")
+    title(f"{game}, {job.about}: PPO on features, {minutes:g} minutes, sticky actions {job.env['sticky']:g}")
     result = train_run(settings, folder)
     if result.stopped == "interrupt":
         report_run(folder)
@@ -88,32 +91,32 @@ def demo(
 
     title("evaluation")
     rest = (settings, episodes, ENVS, EVALUATION_SEED)
-    agent = score_player("agent", load_policy(folder, seed=seed), *rest)
+    agent = score_player("agent", load_policy(folder, seed=seed), *rest, deterministic=job.deterministic)
     random = score_player("random player", None, *rest)
     search, movie = run_brute(settings, 60 * minutes * BRUTE_SHARE, seed)
-    players, brute = [agent, random], "The Brute"
-    if sticky:
-        players.append(score_player("The Brute's plan", OpenLoop(search.actions), *rest))
-        brute += " itself, without sticky actions"
-    show_scores(players, [(brute, "", "", "", f"{search.score:g}", str(search.episodes))])
+    blind = score_player("The Brute's plan", OpenLoop(search.actions), *rest)
+    row = ("The Brute itself, without sticky actions", "", "", "", f"{search.score:g}", str(search.episodes))
+    show_scores([agent, random, blind], [row])
     show_gain(agent, random)
     skip, searched = job.env["frame_skip"], 60 * minutes * BRUTE_SHARE
-    text = (
-        f"The agent has seen {result.steps * skip:,} frames in {clock(result.seconds)}, The Brute "
-        f"{search.steps * skip:,} in {clock(searched)}; its best run scored {search.score:g}"
+    say(
+        f"The agent has seen {result.steps * skip:,} frames in {clock(result.seconds)}, "
+        f"The Brute {search.steps * skip:,} in {clock(searched)}. It searches a game without chance, "
+        f"which it needs: its best run scored {search.score:g} there, "
+        f"and {blind.returns.mean():.1f} on average where the agent plays."
     )
-    if sticky:
-        text += (
-            f" in a game without chance, which it needs, and {players[2].returns.mean():.1f} on average "
-            "where the agent plays"
-        )
-    say(f"{text}.")
 
     title("proof")
-    levels = {"random player": (float(random.returns.mean()), *interval(random.returns)), brute: search.score}
+    levels = {
+        "random player": (float(random.returns.mean()), *interval(random.returns)),
+        "The Brute, without sticky actions": search.score,
+    }
     draw_curves([folder], folder / "curve.png", f"{game}, PPO", levels)
     write_scores(
-        folder, players, {}, brute={"score": search.score, "steps": search.steps, "seconds": searched}
+        folder,
+        [agent, random, blind],
+        {},
+        brute={"score": search.score, "steps": search.steps, "seconds": searched},
     )
     save_movie(movie, folder / "brute.fpm")
     keep_best(folder, agent, settings)
