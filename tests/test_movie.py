@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import frameperfect
 from frameperfect.errors import MovieError
 from frameperfect.machine import Controller
-from frameperfect.movie import Movie, fpm, load_movie, save_movie
+from frameperfect.movie import Movie, Recorder, fpm, load_movie, save_movie
+from tests.components import need
 from tests.movies import GENESIS, movies
 
 STARTS = st.one_of(st.none(), st.text(min_size=1, max_size=5), st.binary(min_size=1, max_size=300))
@@ -137,3 +139,14 @@ def test_inputs_must_fit_the_controllers():
         Movie(controllers=(Controller(("A",)),), inputs=np.array([[0], [1], [2]]))
     with pytest.raises(MovieError, match="2 ports"):
         Movie(controllers=(GENESIS, GENESIS), inputs=np.zeros((3, 1)))
+
+
+def test_a_recorded_frame_presses_the_ports_it_names_and_no_others() -> None:
+    need("stable_retro")
+    with frameperfect.open("Airstriker-Genesis") as machine:
+        recorder = Recorder(machine)
+        recorder.advance("Right B", 2)
+        recorder.advance(None, 1)
+        recorder.advance(["Left", "Up"], 1)
+        right_b, left, up = (machine.controllers[0].mask(names) for names in ("Right B", "Left", "Up"))
+        assert recorder.movie().inputs.tolist() == [[right_b, 0], [right_b, 0], [0, 0], [left, up]]
