@@ -73,3 +73,10 @@ def test_a_made_environment_is_ours_and_renders_as_gymnasium_asks() -> None:
 def test_an_unknown_game_is_named_by_gymnasium() -> None:
     with pytest.raises(gymnasium.error.NameNotFound):
         gymnasium.make("frameperfect/Pongg-v0")
+
+
+def test_games_can_be_listed_after_a_bundled_game_is_imported() -> None:
+    script = (
+        "import frameperfect as fp, frameperfect.games.skyrunner.source.stages; print(fp.games('bundled'))"
+    )
+    assert "Skyrunner-Nes" in python(script)
