@@ -1,7 +1,7 @@
 """The bundled games, a folder each.
 
-`frameperfect.games()` lists all games, and importing a package makes it an attribute of the one above: so that
-neither takes the other's place, this package can be called.
+`frameperfect.games()` lists all games, and importing a package makes it an attribute of the one above: so
+that neither takes the other's place, this package can be called.
 """
 
 from __future__ import annotations
