@@ -12,16 +12,9 @@
 #include <vector>
 
 #include "channel/channel.hpp"
+#include "tests/check.hpp"
 
 using namespace frameperfect::channel;
-
-#define CHECK(condition)                                                           \
-  do {                                                                             \
-    if (!(condition)) {                                                            \
-      std::fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
-      std::exit(1);                                                                \
-    }                                                                              \
-  } while (false)
 
 namespace {
 

@@ -12,20 +12,13 @@
 #include "libretro/memory_reader.hpp"
 #include "libretro/pool.hpp"
 #include "tests/channel_tests.hpp"
+#include "tests/check.hpp"
 #include "tests/replay_tests.hpp"
 #include "tests/search_tests.hpp"
 #include "video/preprocessor.hpp"
 
 using namespace frameperfect;
 using namespace frameperfect::libretro;
-
-#define CHECK(condition)                                                           \
-  do {                                                                             \
-    if (!(condition)) {                                                            \
-      std::fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
-      std::exit(1);                                                                \
-    }                                                                              \
-  } while (false)
 
 namespace {
 

@@ -9,16 +9,9 @@
 
 #include "replay/n_step.hpp"
 #include "replay/sum_tree.hpp"
+#include "tests/check.hpp"
 
 using namespace frameperfect::replay;
-
-#define CHECK(condition)                                                           \
-  do {                                                                             \
-    if (!(condition)) {                                                            \
-      std::fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
-      std::exit(1);                                                                \
-    }                                                                              \
-  } while (false)
 
 void a_sum_tree_is_a_plain_list() {
   std::mt19937 random(1);

@@ -13,17 +13,10 @@
 #include "search/hash_set.hpp"
 #include "search/input_trie.hpp"
 #include "search/state_store.hpp"
+#include "tests/check.hpp"
 
 using namespace frameperfect;
 using namespace frameperfect::search;
-
-#define CHECK(condition)                                                           \
-  do {                                                                             \
-    if (!(condition)) {                                                            \
-      std::fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
-      std::exit(1);                                                                \
-    }                                                                              \
-  } while (false)
 
 namespace {
 
