@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 from frameperfect.errors import LearningError
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from frameperfect.learn.settings import Settings
 
 NAMED: dict[str, dict[str, Any]] = {
     # Schulman et al. 2017 with the details of Huang et al. 2022, "The 37 Implementation Details of PPO"
@@ -35,11 +31,14 @@ _FOR_OBSERVATION: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class PpoConfig:
+class PpoConfig(Settings):
     """How to train. Training stops at `steps` environment steps or after `minutes`, whichever comes first.
 
     Learning rate and clip range decay with the part of that budget which is used up.
     """
+
+    by_name: ClassVar = NAMED
+    by_observation: ClassVar = _FOR_OBSERVATION
 
     steps: int | None = 1_000_000
     minutes: float | None = None
@@ -110,36 +109,3 @@ class PpoConfig:
                 raise LearningError(
                     f"{name} must be one of {', '.join(choices)}, not '{getattr(self, name)}'"
                 )
-
-    @classmethod
-    def named(cls, name: str, **settings: Any) -> Self:
-        """The settings "ppo" or "a2c", changed by `settings`."""
-        if name not in NAMED:
-            raise LearningError(f"no settings '{name}'; there are {', '.join(NAMED)}")
-        return cls(**{**NAMED[name], **settings})
-
-    @classmethod
-    def for_observation(cls, kind: str, **settings: Any) -> Self:
-        """PPO for observations of one kind ("features", "ram" or "pixels"), changed by `settings`."""
-        if kind not in _FOR_OBSERVATION:
-            raise LearningError(f"no settings for '{kind}'; there are {', '.join(_FOR_OBSERVATION)}")
-        return cls(**{**_FOR_OBSERVATION[kind], **settings})
-
-    def to_json(self) -> str:
-        """One line of JSON that `from_json` reads."""
-        return json.dumps(dataclasses.asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """The settings that `to_json` wrote.
-
-        Raises:
-            LearningError: unknown or wrong settings.
-        """
-        try:
-            fields = json.loads(text)
-            if fields["hidden"] is not None:
-                fields["hidden"] = tuple(fields["hidden"])
-            return cls(**fields)
-        except (ValueError, TypeError, KeyError) as wrong:
-            raise LearningError(f"settings are not readable: {wrong}") from wrong

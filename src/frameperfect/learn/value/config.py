@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 from frameperfect.errors import LearningError
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from frameperfect.learn.settings import Settings
 
 _RAINBOW: dict[str, Any] = {
     "double": True, "dueling": True, "noisy": True, "n_step": 3, "priority": 0.5,
@@ -54,11 +50,14 @@ _0_TO_1 = (
 
 
 @dataclass(frozen=True)
-class ValueConfig:
+class ValueConfig(Settings):
     """How to train. Training stops at `steps` environment steps or after `minutes`, whichever comes first.
 
     Exploration and the importance of priorities move with the part of that budget which is used up.
     """
+
+    by_name: ClassVar = NAMED
+    by_observation: ClassVar = _FOR_OBSERVATION
 
     steps: int | None = 1_000_000
     minutes: float | None = None
@@ -181,36 +180,3 @@ class ValueConfig:
             raise LearningError(
                 f"burn_in {self.burn_in} is longer than sequence_length {self.sequence_length}"
             )
-
-    @classmethod
-    def named(cls, name: str, **settings: Any) -> Self:
-        """The settings "dqn", "rainbow", "iqn" or "rainbow-iqn", changed by `settings`."""
-        if name not in NAMED:
-            raise LearningError(f"no settings '{name}'; there are {', '.join(NAMED)}")
-        return cls(**{**NAMED[name], **settings})
-
-    @classmethod
-    def for_observation(cls, kind: str, **settings: Any) -> Self:
-        """Settings for observations of one kind ("features", "ram" or "pixels"), changed by `settings`."""
-        if kind not in _FOR_OBSERVATION:
-            raise LearningError(f"no settings for '{kind}'; there are {', '.join(_FOR_OBSERVATION)}")
-        return cls(**{**_FOR_OBSERVATION[kind], **settings})
-
-    def to_json(self) -> str:
-        """One line of JSON that `from_json` reads."""
-        return json.dumps(dataclasses.asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """The settings that `to_json` wrote.
-
-        Raises:
-            LearningError: unknown or wrong settings.
-        """
-        try:
-            fields = json.loads(text)
-            for name in ("hidden", "streams"):
-                fields[name] = tuple(fields[name]) if fields[name] is not None else None
-            return cls(**fields)
-        except (ValueError, TypeError, KeyError) as wrong:
-            raise LearningError(f"settings are not readable: {wrong}") from wrong
