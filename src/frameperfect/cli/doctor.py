@@ -37,6 +37,7 @@ COMPONENTS = (
     Component("torch", "torch", "learn", "training and playing agents"),
     Component("safetensors", "safetensors", "learn", "checkpoints"),
     Component("tensorboard", "tensorboard", "learn", "training curves in a browser"),
+    Component("optuna", "optuna", "sweep", "settings searched for by trials"),
     Component("pygame-ce", "pygame", "play", "the window to play and to watch in"),
     Component("av", "av", "view", "MP4 videos"),
     Component("pillow", "PIL", "view", "GIFs, picture sheets, the panel beneath a video"),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -50,7 +48,7 @@ def train(
     seeds: Annotated[int, typer.Option(min=1, help="Train so many agents, one seed each.")] = 1,
     config: Annotated[
         Path | None,
-        typer.Option(help="A TOML file with any field of the learner's settings (PpoConfig, ValueConfig)."),
+        typer.Option(help="TOML or YAML with any field of the learner's settings (PpoConfig, ValueConfig)."),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the run's checkpoint, exactly.")
@@ -170,12 +168,14 @@ def _learn_settings(
     algo: str, kind: str, config: Path | None, steps: int | None, minutes: float | None, seed: int
 ) -> PpoConfig | ValueConfig:
     """The learner's settings: those for the observation, then the algorithm's, the file's, the options'."""
+    from frameperfect.cli.settings_file import read_settings
+
     settings = config_class(algo)
     plain = dataclasses.asdict(settings())
     fitting = dataclasses.asdict(settings.for_observation(kind))
     changes = {name: value for name, value in fitting.items() if value != plain[name]}
     if config is not None:
-        changes |= read_config(config, settings)
+        changes |= read_settings(config, settings)
     if steps is not None or minutes is not None:
         changes |= {"steps": steps, "minutes": minutes}
     return settings.named(algo, **{**changes, "seed": seed})
@@ -194,35 +194,3 @@ def observation_kind(game: str, env: dict[str, Any]) -> str:
     if any(isinstance(part, Box) and len(part.shape) > 1 for part in parts):
         return "pixels"
     return "ram" if all(part.dtype == "uint8" for part in parts) else "features"
-
-
-def read_config(path: Path, settings: type[PpoConfig] | type[ValueConfig]) -> dict[str, Any]:
-    """Fields of the learner's settings from a TOML file.
-
-    Raises:
-        Refused: it is no TOML, has an unknown field, or a field of another type.
-    """
-    import pydantic
-
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-
-    try:
-        fields = tomllib.loads(path.read_bytes().decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
-        raise Refused(f"{path} is no TOML: {wrong}") from None
-    known = [field.name for field in dataclasses.fields(settings)]
-    for name in fields:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known)}"
-            raise Refused(f"{path}: no setting '{name}'; {hint}")
-    try:
-        checked = pydantic.TypeAdapter(settings).validate_python(fields)
-    except pydantic.ValidationError as wrong:
-        first = wrong.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise Refused(f"{path}: {place} = {first['input']!r}: {first['msg'].lower()}") from None
-    return {name: getattr(checked, name) for name in fields}
