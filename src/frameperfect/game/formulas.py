@@ -87,16 +87,21 @@ class Formulas:
         now = list(self.layout.decode(rows).values())
         with np.errstate(all="ignore"):
             kept = self._full(self._compiled.begin(now), len(rows))
-        values, _ = self._step(now, Known(now, kept), np.int64(0), len(rows))
+        values, _ = self._step(now, Known(now, kept), np.zeros((), np.int64), len(rows))
         return values, Known(now, kept)
 
-    def step(self, rows: NDArray[np.uint8], before: Known, step: int) -> tuple[dict[str, Column], Known]:
-        """The values of (N, K) rows that came from the N states `before`; name to (N,)."""
+    def step(
+        self, rows: NDArray[np.uint8], before: Known, step: int | NDArray[np.int64]
+    ) -> tuple[dict[str, Column], Known]:
+        """The values of (N, K) rows that came from the N states `before`; name to (N,).
+
+        `step` is the number of each row's step, or (N,) of them.
+        """
         now = list(self.layout.decode(rows).values())
-        return self._step(now, before, np.int64(step), len(rows))
+        return self._step(now, before, np.asarray(step, np.int64), len(rows))
 
     def _step(
-        self, now: list[Column], before: Known, step: np.int64, size: int
+        self, now: list[Column], before: Known, step: NDArray[np.int64], size: int
     ) -> tuple[dict[str, Column], Known]:
         with np.errstate(all="ignore"):
             results = self._full(self._compiled.step(now, before.now, before.kept, step), size)

@@ -215,6 +215,64 @@ class SearchRule(Section):
     """What `prefer` gains from then on."""
 
 
+class SearchMagnet(Section):
+    """`magnet.KEY = { value = "x", to = 640 }` in `[search.NAME]`: a smooth pull, a part of the score."""
+
+    value: Expression
+    """What is pulled."""
+    to: int | float | Expression
+    """Where to: a number, or an expression where the place moves."""
+    weight: int | float = 1
+    """Score a unit of distance; below 0 it pushes away."""
+    within: int | float | None = Field(None, gt=0)
+    """How far it reaches: the score is `weight * max(0, within - distance)`, nothing beyond. Without it,
+    `-weight * distance`."""
+    when: Expression | None = None
+    """It pulls while this holds. Without `within`, states where it does not hold lose nothing, and so rank
+    above those it pulls."""
+
+
+class SearchPin(Section):
+    """`[search.NAME.pin]`: a known movie that the search begins in, or keeps near."""
+
+    movie: str | None = None
+    """A file beside `game.toml`; `--pin` names another."""
+    frame: int = Field(0, ge=0)
+    """The frame of the movie at which the search begins; what lies before is played as it is."""
+    until: int | None = Field(None, ge=1)
+    """The last frame of the movie that `values` pin; its last one without this. Later, all is free."""
+    values: dict[Expression, int | float | list[float]] = {}
+    """Expressions, and how far each may be from the movie's value at the same frame: `x = 16`, or
+    `x = [-16, inf]` for up to 16 behind and any way ahead. States further off are dropped."""
+    slack: int = Field(0, ge=0, le=3600)
+    """Frames before and after: near the movie at any one of those moments is near enough."""
+
+    @model_validator(mode="after")
+    def _near(self) -> SearchPin:
+        for text, bounds in self.values.items():
+            two = bounds if isinstance(bounds, list) else [-bounds, bounds]
+            if len(two) != 2 or not two[0] <= 0 <= two[1]:
+                raise ValueError(f"'{text}': give a distance like 16, or two like [-16, 4]")
+        if self.until is not None and self.until <= self.frame:
+            raise ValueError(f"'until' {self.until} lies before 'frame' {self.frame}")
+        return self
+
+
+class SearchJerk(Section):
+    """`[search.NAME.jerk]`: what `jerk` presses to go forward and back."""
+
+    forward: list[str]
+    """Combinations: the first is held, the others are tapped now and then: `["Right", "Right A"]`."""
+    back: list[str]
+    """The same, for when going forward gains nothing."""
+
+    @model_validator(mode="after")
+    def _pressed(self) -> SearchJerk:
+        if not self.forward or not self.back:
+            raise ValueError("'forward' and 'back' each need a combination, like [\"Right\", \"Right A\"]")
+        return self
+
+
 class SearchSection(Section):
     """`[search.NAME]`: what a search looks for, and what it may press."""
 
@@ -243,6 +301,12 @@ class SearchSection(Section):
     """States that lack a checkpoint so many steps after the first state reached it are dropped."""
     rule: dict[str, SearchRule] = {}
     """Rules that fire once, in any order, by name."""
+    magnet: dict[str, SearchMagnet] = {}
+    """Pulls towards values, added to `prefer`, by name."""
+    pin: SearchPin | None = None
+    """A known movie to begin in, or to keep near."""
+    jerk: SearchJerk | None = None
+    """What `jerk` presses; without it, it is guessed from `actions`: Right is forward, Left is back."""
     steps: int | None = Field(None, ge=1)
     """The longest run that is looked for."""
     width: int | None = Field(None, ge=1)
@@ -250,7 +314,7 @@ class SearchSection(Section):
 
     @model_validator(mode="after")
     def _aims(self) -> SearchSection:
-        if self.win is None and self.prefer is None:
+        if self.win is None and self.prefer is None and not self.magnet:
             raise ValueError("give 'win', the goal, or 'prefer', what to look for most of")
         if self.win is None and self.steps is None:
             raise ValueError("without 'win', give 'steps': the longest run that is looked for")
@@ -380,7 +444,8 @@ def _keys(path: list[str]) -> list[str]:
         (): Definition, ("game",): GameSection, ("game", "rom"): Rom, ("memory", "*"): VariableSpec,
         ("start", "*"): StartSpec, ("observation",): ObservationSection, ("end",): EndSection,
         ("script",): ScriptSection, ("view",): ViewSection, ("search", "*"): SearchSection,
-        ("search", "*", "rule", "*"): SearchRule,
+        ("search", "*", "rule", "*"): SearchRule, ("search", "*", "magnet", "*"): SearchMagnet,
+        ("search", "*", "pin"): SearchPin, ("search", "*", "jerk"): SearchJerk,
     }  # fmt: skip
     key = tuple(path)
     if len(key) >= 2 and key[0] in ("memory", "start", "search"):

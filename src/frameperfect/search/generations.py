@@ -142,6 +142,7 @@ class Generations:
         memory: int,
         exact: bool = False,
         begin: Wave | None = None,
+        depth: int = 0,
         target: NDArray[np.uint64] | None = None,
     ) -> None:
         """Begin at the start.
@@ -153,10 +154,11 @@ class Generations:
             memory: bytes for states, hashes and histories.
             exact: drop nothing for want of memory: `full` is set instead.
             begin: one state to begin at instead.
+            depth: how many inputs lie before that state.
             target: (2,) the hash of the state that wins, in the place of the rules' goal, as
                 `Problem.hash` gives it for step 0 and seed 0.
         """
-        self._target = target
+        self._target, self.depth = target, depth
         self.problem, self.width, self.seed, self.memory, self.exact = problem, width, seed, memory, exact
         self.trie, self.seen = InputTrie(), Seen()
         self.step = 0
@@ -231,8 +233,9 @@ class Generations:
         frames = np.full(len(of), problem.section.frames, np.uint32)
         found = problem.expander.expand(parents.states[of], problem.masks[actions], frames)
         step = self.step + 1
-        values, known = problem.formulas.step(found.rows, parents.known.take(of), step)
-        verdicts = problem.judge(values, parents.verdicts.passed[of], parents.verdicts.fired[of])
+        depth = self.depth + step
+        values, known = problem.formulas.step(found.rows, parents.known.take(of), depth)
+        verdicts = problem.judge(values, parents.verdicts.passed[of], parents.verdicts.fired[of], depth)
         if self._target is not None:
             here = problem.hash(found.rows, values, verdicts, 0, 0)
             verdicts = replace(verdicts, won=(here == self._target).all(axis=1))
@@ -243,7 +246,7 @@ class Generations:
                 self.reached[i] = step
         keep = ~verdicts.failed
         self.failed += len(of) - int(np.count_nonzero(keep))
-        hashes = problem.hash(found.rows, values, verdicts, step, self.seed)
+        hashes = problem.hash(found.rows, values, verdicts, depth, self.seed)
         alive = np.flatnonzero(keep)
         new = self.seen.insert(hashes[alive])
         self.duplicates += len(alive) - int(np.count_nonzero(new))

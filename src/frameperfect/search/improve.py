@@ -159,7 +159,7 @@ class _Improver:
         end = min(at + length, len(run.path))
         search = Generations(
             self.problem, width=WINDOW_WIDTH, seed=0, memory=self.budget.memory,
-            begin=run.wave.take(slice(at, at + 1)), target=run.hashes[end],
+            begin=run.wave.take(slice(at, at + 1)), depth=at, target=run.hashes[end],
         )  # fmt: skip
         # The last generation need only come a step before the window's end.
         while not search.done and search.step < end - at - 1 and not self._over():

@@ -34,12 +34,14 @@ def start(problem: Problem) -> Lanes:
     return Lanes(lanes_of(state, known, verdicts), problem.root_row[None], values)
 
 
-def step(problem: Problem, wave: Wave, actions: NDArray[np.uint32], number: int) -> Lanes:
-    """Every lane holds its action; `number` is the step's, from 1. The old states stay held."""
+def step(
+    problem: Problem, wave: Wave, actions: NDArray[np.uint32], numbers: int | NDArray[np.int64]
+) -> Lanes:
+    """Every lane holds its action; `numbers` are the steps', from 1. The old states stay held."""
     frames = np.full(len(actions), problem.section.frames, np.uint32)
     found = problem.expander.expand(wave.states, problem.masks[actions], frames)
-    values, known = problem.formulas.step(found.rows, wave.known, number)
-    verdicts = problem.judge(values, wave.verdicts.passed, wave.verdicts.fired)
+    values, known = problem.formulas.step(found.rows, wave.known, numbers)
+    verdicts = problem.judge(values, wave.verdicts.passed, wave.verdicts.fired, numbers)
     return Lanes(lanes_of(found.states, known, verdicts), found.rows, values)
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +15,18 @@ from numpy.typing import NDArray
 
 from frameperfect._native import hash_rows, mix_words
 from frameperfect.env.actions import Actions, make_actions
-from frameperfect.errors import EnvError, GameError
+from frameperfect.errors import EnvError, GameError, SearchError
 from frameperfect.expand import Expander, Ids, MachineExpander, all_memory, require_search
 from frameperfect.game import load_game
 from frameperfect.game import open as open_game
 from frameperfect.game.formulas import Formulas, Known
 from frameperfect.game.game import Game
-from frameperfect.game.schema import SearchSection
+from frameperfect.game.schema import SearchMagnet, SearchSection
 from frameperfect.game.suggest import did_you_mean
-from frameperfect.machine import backend
-from frameperfect.memory import Layout
-from frameperfect.movie import Movie
+from frameperfect.machine import Capability, backend
+from frameperfect.memory import Layout, read_span
+from frameperfect.movie import Movie, load_movie
+from frameperfect.search.pin import Pinned, pin_texts, play_lead
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -49,7 +50,7 @@ class Verdicts:
     fired: NDArray[np.uint64]
     """Rules that have fired, a bit each."""
     score: NDArray[np.float64]
-    """`prefer` and the fired rules' rewards."""
+    """`prefer`, the fired rules' rewards and the magnets' pull."""
     choice: NDArray[np.int64]
     """Which set of actions may be pressed next."""
 
@@ -91,6 +92,9 @@ class Problem:
         memory: int = MEMORY,
         core: str | None = None,
         isolated: bool | None = None,
+        pin: Movie | None = None,
+        frame: int | None = None,
+        allow_drift: bool = False,
     ) -> None:
         """Compile the rules and open the machines.
 
@@ -102,18 +106,28 @@ class Problem:
             memory: bytes that the states may take.
             core: instead of the game's own.
             isolated: the machines in processes of their own (None: only where several can't share this one).
+            pin: the known movie to begin in or keep near, instead of the search's own `pin.movie`.
+            frame: where to begin in it, instead of `pin.frame`.
+            allow_drift: search a machine that is not deterministic as well; `Result.prove` then says how
+                often the run wins, instead of refusing one that does not replay.
 
         Raises:
             GameError: the game has no such search or start, or a rule is wrong.
+            SearchError: the pinned movie starts elsewhere, or ends before `frame`.
+            Desync: the pinned movie does not replay here.
             Unsupported: the machine can't save states, or is not deterministic.
             UnknownGame, MissingRom, MachineError: the game can't be opened.
         """
         self.game = load_game(game)
         self.name, self.section = find_search(self.game, search)
-        self.start = self._start(start)
-        self._core = core
+        self._core, self._start_given, self.allow_drift = core, start, allow_drift
+        known = self._pinned_movie(pin, frame)
+        self.start = self._start(start, known)
         with open_game(self.game, core=core) as probe:
-            require_search(probe)
+            if allow_drift:
+                probe.require(Capability.SAVE)
+            else:
+                require_search(probe)
             self.where = f"{self.game.where}: [search.{self.name}]"
             self.variables = self.game.variables(probe.domains)
             texts, conditions = self._texts()
@@ -125,11 +139,16 @@ class Problem:
         try:
             machine = self.expander.machine
             machine.game, machine.variables = self.game, self.variables
-            if self.start is None:
-                machine.reset()
+            self._begin(machine)
+            self.pinned: Pinned | None = None
+            if known is not None:
+                play_lead(known, machine, self.lead_frames)
+                self.root, self.root_row = self.expander.capture()
+                self.pinned = Pinned.along(known, machine, self)
+                self.expander.show(self.root)
             else:
-                self.game.start_state(machine, self.start)
-            self.root, self.root_row = self.expander.capture()
+                self.root, self.root_row = self.expander.capture()
+            self.root_hash = machine.hash()
         except BaseException:
             self.close()
             raise
@@ -146,9 +165,54 @@ class Problem:
 
     # -- compiling ---------------------------------------------------------------------------------
 
-    def _start(self, start: str | None) -> str | None:
+    def _pinned_movie(self, movie: Movie | None, frame: int | None) -> Movie | None:
+        """The known movie, if there is one; `lead` is what of it is played before the search begins."""
+        pin = self.section.pin
+        self.lead: Movie | None = None
+        if movie is None and pin is not None and pin.movie is not None:
+            movie = load_movie(self.game.file(pin.movie))
+        if movie is None:
+            if pin is not None or frame is not None:
+                raise SearchError("name the movie to begin in or keep near: 'movie' in its pin, or --pin")
+            return None
+        frame = frame if frame is not None else pin.frame if pin is not None else 0
+        if not frame and (pin is None or not pin.values):
+            raise SearchError(
+                f"{self.game.where}: [search.{self.name}.pin]: say which 'values' stay near the movie's, or the "
+                "'frame' of it to begin at (--from)"
+            )
+        if frame >= movie.frames:
+            raise SearchError(f"the pinned movie has {movie.frames} frames: the search can't begin at {frame}")
+        if isinstance(movie.start, bytes):
+            raise SearchError("the pinned movie starts from a state; one from power-on or a start is needed")
+        if frame:
+            self.lead = replace(movie.cut(frame), comments=[])
+        return movie
+
+    @property
+    def lead_frames(self) -> int:
+        """Frames of the pinned movie that are played before the search begins."""
+        return 0 if self.lead is None else self.lead.frames
+
+    def _begin(self, machine: Machine) -> None:
+        """Bring a machine to where the run begins: the pinned movie's beginning comes after that."""
+        if self.start is None:
+            machine.reset()
+        else:
+            self.game.start_state(machine, self.start)
+
+    def _start(self, start: str | None, pinned: Movie | None) -> str | None:
         own = self.name if self.name in self.game.starts else self.game.default_start
-        name = start or self.section.start or own
+        name = start or self.section.start
+        if pinned is not None:
+            assert not isinstance(pinned.start, bytes)
+            if name is not None and name != pinned.start:
+                raise SearchError(
+                    f"the pinned movie starts at {pinned.start or 'power-on'}, the search at {name}; both must "
+                    "start at the same place"
+                )
+            return pinned.start
+        name = name or own
         if name is not None and name not in self.game.starts:
             hint = did_you_mean(name, self.game.starts)
             raise GameError(f"{self.game.name} has no start '{name}'.{hint}")
@@ -160,11 +224,17 @@ class Problem:
         texts = {key: text for key in ("win", "fail") if (text := getattr(section, key)) is not None}
         texts |= {f"checkpoints {i + 1}": text for i, text in enumerate(section.checkpoints)}
         texts |= {f"rule.{key}": rule.when for key, rule in section.rule.items()}
+        texts |= {f"magnet.{key} when": one.when for key, one in section.magnet.items() if one.when}
         if isinstance(section.actions, dict):
             texts |= {f"actions '{when}'": when for when in section.actions if when != "else"}
         conditions = list(texts)
         if section.prefer is not None:
             texts["prefer"] = section.prefer
+        for key, magnet in section.magnet.items():
+            texts[f"magnet.{key} value"] = magnet.value
+            if isinstance(magnet.to, str):
+                texts[f"magnet.{key} to"] = magnet.to
+        texts |= pin_texts(section.pin)
         texts |= {f"same '{text}'": text for text in section.same}
         texts |= {f"cells '{text}'": text for text in section.cells}
         return texts, conditions
@@ -258,12 +328,19 @@ class Problem:
         """What the rules say of the start, what it knows, and the formulas' values."""
         values, known = self.formulas.begin(self.root_row[None])
         nothing = np.zeros(1, np.int64)
-        return self.judge(values, nothing, nothing.astype(np.uint64)), known, values
+        return self.judge(values, nothing, nothing.astype(np.uint64), 0), known, values
 
     def judge(
-        self, values: dict[str, NDArray[Any]], passed: NDArray[np.int64], fired: NDArray[np.uint64]
+        self,
+        values: dict[str, NDArray[Any]],
+        passed: NDArray[np.int64],
+        fired: NDArray[np.uint64],
+        step: int | NDArray[np.int64],
     ) -> Verdicts:
-        """The verdicts on states whose forebears had `passed` and `fired`."""
+        """The verdicts on states after `step` inputs whose forebears had `passed` and `fired`.
+
+        Where a movie is pinned, `values` gets "pin": which states have strayed from it.
+        """
         size, section = len(passed), self.section
         no = np.zeros(size, bool)
         for i in range(len(section.checkpoints)):
@@ -273,15 +350,30 @@ class Problem:
             fired = fired | (values[f"rule.{key}"].astype(np.uint64) << np.uint64(bit))
             if rule.reward:
                 score = score + rule.reward * ((fired >> np.uint64(bit)) & np.uint64(1)).astype(np.float64)
+        for key, magnet in section.magnet.items():
+            score = score + self._pull(key, magnet, values)
         choice = np.full(size, len(self.sets) - 1)
         if isinstance(section.actions, dict):
             conditions = [when for when in section.actions if when != "else"]
             for i in reversed(range(len(conditions))):
                 choice = np.where(values[f"actions '{conditions[i]}'"], i, choice)
         failed = values.get("fail", no)
+        if self.pinned is not None:
+            values["pin"] = self.pinned.strayed(values, step, section.frames)
+            failed = failed | values["pin"]
         return Verdicts(
             values.get("win", no) & ~failed, failed, passed, fired, np.nan_to_num(score, nan=-np.inf), choice
         )  # fmt: skip
+
+    @staticmethod
+    def _pull(key: str, magnet: SearchMagnet, values: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+        to = values[f"magnet.{key} to"] if isinstance(magnet.to, str) else magnet.to
+        pull = -np.abs(values[f"magnet.{key} value"].astype(np.float64) - to)
+        if magnet.within is not None:
+            pull = np.maximum(0, magnet.within + pull)
+        if magnet.when is not None:
+            pull = np.where(values[f"magnet.{key} when"], pull, 0)
+        return magnet.weight * pull
 
     def hash(
         self,
@@ -292,9 +384,10 @@ class Problem:
         seed: int,
     ) -> NDArray[np.uint64]:
         """(N, 2): equal for states that count as one, with equal progress in the rules."""
-        hashes: NDArray[np.uint64] = hash_rows(
-            rows, self._places, self._masks, step % (self.section.tolerance + 1) + (seed << 20)
-        )
+        phase = step % (self.section.tolerance + 1)
+        if self.pinned is not None and self.pinned.holds(step, self.section.frames):
+            phase = step  # what a pin lets through depends on the step
+        hashes: NDArray[np.uint64] = hash_rows(rows, self._places, self._masks, phase + (seed << 20))
         hashes = _mix(hashes, [values[name] for name in self._extra])
         return self._with_progress(hashes, verdicts)
 
@@ -325,7 +418,29 @@ class Problem:
             bare = Movie(
                 controllers=machine.controllers, inputs=inputs, start=self.start, game=self.game.name
             )
+            if self.lead is not None:
+                bare = bare.after(replace(self.lead, checkpoints=[], values={}))
             return bare.with_checkpoints(machine)
+
+    def played(self, path: NDArray[np.uint32]) -> tuple[bool, float]:
+        """Play a path as a movie plays, without restoring between its steps: does it win, and its score.
+
+        Where states keep less than all of the machine, this differs from what the search saw.
+        """
+        with open_game(self.game, core=self._core) as machine:
+            self._begin(machine)
+            if self.lead is not None:
+                play_lead(self.lead, machine, self.lead.frames)
+            verdicts, known, _ = self.begin()
+            for step, action in enumerate(path.tolist(), 1):
+                machine.advance(self.masks[action].tolist(), self.section.frames)
+                values, known = self.formulas.step(self.row(machine)[None], known, step)
+                verdicts = self.judge(values, verdicts.passed, verdicts.fired, step)
+        return bool(verdicts.won[0]), float(verdicts.score[0])
+
+    def row(self, machine: Machine) -> NDArray[np.uint8]:
+        """The row of the moment at which `machine` stands."""
+        return np.frombuffer(b"".join(read_span(machine, span) for span in self.spans), np.uint8)
 
     @cached_property
     def identity(self) -> str:
