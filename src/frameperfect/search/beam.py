@@ -7,13 +7,12 @@ until the budget is used up or a round has dropped nothing, and what that round 
 
 from __future__ import annotations
 
-import hashlib
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from frameperfect.errors import SearchError
-from frameperfect.search.checkpoint import Checkpoint
+from frameperfect.search import lanes
+from frameperfect.search.driver import Arrays, Driver, Meta, Method, Names, Pause
 from frameperfect.search.generations import Best, Generations
 from frameperfect.search.problem import Problem
 from frameperfect.search.result import Budget, Progress, Result, Stop, Watch, note_rules
@@ -34,6 +33,7 @@ def beam(
     stop: Stop | None = None,
     checkpoint: Path | None = None,
     resume: bool = False,
+    pause: Pause | None = None,
 ) -> Result:
     """Look for the fastest run that wins, or without `win` for the greatest `prefer` within `steps`.
 
@@ -48,24 +48,26 @@ def beam(
         stop: asked after each batch; true ends the search with what it has.
         checkpoint: a file to keep the search in, written every so often and at the end.
         resume: go on from that file.
+        pause: asked after each batch; see `driver.Pause`.
 
     Raises:
         SearchError: the memory does not hold one batch, or the checkpoint is another search's.
     """
-    width = width or problem.section.width
-    return _Rounds(problem, budget or Budget(), seed, width).run(watch, stop, checkpoint, resume)
+    method = Rounds(problem, budget or Budget(), seed, width)
+    driver = Driver(method, watch=watch, stop=stop, pause=pause, checkpoint=checkpoint, resume=resume)
+    return driver.finish()
 
 
-class _Rounds:
+class Rounds(Method):
     """Rounds of generations, each wider than the last; an exact search is one round without a width."""
 
     def __init__(
         self, problem: Problem, budget: Budget, seed: int, width: int | None, exact: bool = False
     ) -> None:
         self.problem, self.budget, self.seed = problem, budget, seed
-        self.width, self.exact = width, exact
-        self.method = "exhaustive" if exact else "beam"
-        self.growing = not exact and width is None
+        self.width = None if exact else width or problem.section.width
+        self.exact, self.name = exact, "exhaustive" if exact else "beam"
+        self.growing = not exact and self.width is None
         self.round = 0
         self.winner: Best | None = None
         self.best: Best | None = None
@@ -81,36 +83,33 @@ class _Rounds:
             self.problem, width=width, seed=self.seed, memory=self.budget.memory, exact=self.exact
         )
 
-    def run(self, watch: Watch | None, stop: Stop | None, path: Path | None, resume: bool) -> Result:
-        settings = f"{self.problem.identity} {self.method} {self.seed} {self.width} {self.budget.memory}"
-        identity = hashlib.blake2b(settings.encode(), digest_size=16).hexdigest()
-        checkpoint = Checkpoint(path, identity) if path is not None else None
-        if resume:
-            if checkpoint is None:
-                raise SearchError("to go on with a search, name its checkpoint")
-            self._load(*checkpoint.read())
-        stopped = ""
-        while not stopped:
-            over = self._round_is_over()
-            if over:
-                stopped = self._next_round(over)
-                continue
-            stopped = self.budget.over(self._total("states")) or ("interrupt" if stop and stop() else "")
+    def settings(self) -> Meta:
+        """See `Method.settings`."""
+        return {**super().settings(), "width": self.width}
+
+    @property
+    def states(self) -> int:  # type: ignore[override]
+        """New states of all rounds."""
+        return self._total("states")
+
+    def over(self) -> str:
+        """See `Method.over`; a round that ends gives way to a wider one."""
+        while over := self._round_is_over():
+            stopped = self._next_round(over)
             if stopped:
-                break
-            best = self.now.best.key()
-            self.now.advance()
-            if self.now.best.key()[:2] > best[:2]:
-                self.improved = self.now.step
-            if watch is not None:
-                watch(self._progress())
-            if checkpoint is not None and checkpoint.due:
-                checkpoint.write(*self._dump())
-        result = self._result(stopped)
-        if checkpoint is not None:
-            checkpoint.write(*self._dump())
+                return stopped
+        return ""
+
+    def advance(self) -> None:
+        """See `Method.advance`."""
+        best = self.now.best.key()
+        self.now.advance()
+        if self.now.best.key()[:2] > best[:2]:
+            self.improved = self.now.step
+
+    def close(self) -> None:
+        """See `Method.close`."""
         self.now.close()
-        return result
 
     # -- rounds ------------------------------------------------------------------------------------
 
@@ -167,37 +166,39 @@ class _Rounds:
     def _total(self, name: str) -> int:
         return self.before[name] + int(getattr(self.now, name))
 
-    def _progress(self) -> Progress:
+    def progress(self) -> Progress:
+        """See `Method.progress`."""
         now, budget = self.now, self.budget
         best = max((b for b in (self.best, now.best) if b is not None), key=Best.key)
         winner = now.winner or self.winner
-        seconds, states = budget.elapsed, self._total("states")
+        seconds, states = budget.elapsed, self.states
         part = max(seconds / budget.seconds, states / budget.states)
         checkpoints = len(self.problem.section.checkpoints)
         told = f"{best.score:g}" + (f", checkpoint {best.passed} of {checkpoints}" if checkpoints else "")
         return Progress(
-            self.method, self.round, now.step, len(now.wave), states, self._total("duplicates"),
+            self.name, self.round, now.step, len(now.wave), states, self._total("duplicates"),
             self._total("dropped"), self._total("failed"), told,
             None if winner is None else winner.step * self.problem.section.frames,
             self.problem.expander.store.bytes + now.seen.bytes + now.trie.bytes, seconds, min(part, 1.0),
         )  # fmt: skip
 
-    def _result(self, stopped: str) -> Result:
+    def result(self, stopped: str) -> Result:
+        """See `Method.result`."""
         self._keep_best()
         rules = self._all_rules()
         problem, now = self.problem, self.now
         assert self.best is not None
         found = self.winner or self.best
         won = self.winner is not None
-        whole = now.dropped == 0 and now.seen.forgotten == 0
+        whole = now.dropped == 0 and now.seen.forgotten == 0 and not now.edited
         optimal = whole and (
             stopped == "won"
             or (stopped == "steps" and problem.section.win is None)
             or (stopped == "exhausted" and problem.section.win is None)
         )
-        states = self._total("states")
+        states = self.states
         result = Result(
-            method=self.method, won=won, path=found.path, score=found.score, stopped=stopped, optimal=optimal,
+            method=self.name, won=won, path=found.path, score=found.score, stopped=stopped, optimal=optimal,
             claim=self._claim(stopped, found, whole, optimal), states=states,
             duplicates=self._total("duplicates"), dropped=self._total("dropped"),
             failed=self._total("failed"), seconds=self.budget.elapsed,
@@ -214,6 +215,8 @@ class _Rounds:
             if not section.same
             else f"states told apart by {', '.join(section.same)}"
         )
+        if self.problem.pinned is not None:
+            apart += "; only runs near the pinned movie count"
         if optimal and self.winner is not None:
             return f"optimal: no run of fewer than {found.step} inputs{held} wins; {apart}, none was dropped"
         if optimal:
@@ -225,7 +228,9 @@ class _Rounds:
             return f"not proven: the memory is full after {now.step} inputs, up to which no run wins"
         width = f" of width {now.width:,}" if now.width is not None else ""
         lost = (
-            f"the last round{width} dropped {now.dropped:,} of {now.states:,} states"
+            "the rules were edited on the way"
+            if now.edited
+            else f"the last round{width} dropped {now.dropped:,} of {now.states:,} states"
             if now.dropped
             else "it was not searched to the end"
         )
@@ -233,11 +238,12 @@ class _Rounds:
 
     # -- as a file ---------------------------------------------------------------------------------
 
-    def _dump(self) -> tuple[dict[str, Any], dict[str, Any]]:
+    def dump(self) -> tuple[Meta, Arrays]:
+        """See `Method.dump`."""
         meta, arrays = self.now.dump()
-        mine: dict[str, Any] = {
+        mine: Meta = {
             "round": self.round, "before": self.before, "rules": self.rules, "improved": self.improved,
-            "seconds": self.budget.elapsed, "now": meta,
+            "now": meta,
         }  # fmt: skip
         for name, best in (("winner", self.winner), ("best", self.best)):
             mine[name] = best and best.told()
@@ -245,16 +251,35 @@ class _Rounds:
                 arrays[f"rounds.{name}"] = best.path
         return mine, arrays
 
-    def _load(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None:
+    def load(self, meta: Meta, arrays: Arrays, before: Names | None) -> None:
+        """See `Method.load`."""
         self.round, self.before, self.rules = meta["round"], meta["before"], meta["rules"]
         self.now.close()
         self.now = self._begin()
         self.improved = meta["improved"]
-        self.budget.spent = meta["seconds"]
         for name in ("winner", "best"):
             if meta[name] is not None:
                 setattr(self, name, Best.from_told(meta[name], arrays[f"rounds.{name}"]))
-        self.now.load(meta["now"], arrays)
+        self.now.load(meta["now"], arrays, before)
+        if before is not None:
+            self._judge_anew([best for best in (self.winner, self.best) if best is not None])
+
+    def _judge_anew(self, known: Sequence[Best]) -> None:
+        """What earlier rounds found by other rules, played by these."""
+        self.winner = self.best = None
+        for one in known:
+            for step, here in enumerate(lanes.walk(self.problem, one.path.tolist())):
+                verdicts = here.wave.verdicts
+                if verdicts.failed[0]:
+                    break
+                rank = int(verdicts.passed[0]), float(verdicts.score[0]), 0
+                best = Best(*rank, step, one.path[:step])
+                if self.best is None or best.key() > self.best.key():
+                    self.best = best
+                if verdicts.won[0]:
+                    if self.winner is None or step < self.winner.step:
+                        self.winner = best
+                    break
 
 
 def _worse(best: Best) -> tuple[float, float, int]:

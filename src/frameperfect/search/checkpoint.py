@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from frameperfect.errors import SearchError
 
-VERSION = 1
+VERSION = 2
 LEAST_PAUSE = 20.0
 """Seconds between two checkpoints, at least."""
 WRITING_SHARE = 0.05
@@ -29,8 +29,9 @@ WRITING_SHARE = 0.05
 class Checkpoint:
     """Where a search is kept, and when it was last written."""
 
-    def __init__(self, path: Path, identity: str) -> None:
-        self.path, self.identity = path, identity
+    def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
+        """`identity`: plain values by name that a search must have in common with the one that is kept."""
+        self.path, self.identity = path, json.loads(json.dumps(identity))
         self._due = time.monotonic() + LEAST_PAUSE
 
     @property
@@ -38,14 +39,14 @@ class Checkpoint:
         """Whether it is time to write."""
         return time.monotonic() >= self._due
 
-    def write(self, meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Put a new one in the place of the old; a kill leaves one or the other.
+    def write(self, meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], rules: str) -> None:
+        """Put a new one in the place of the old; a kill leaves one or the other. `rules`: their digest.
 
         Raises:
             OSError: as writing does; the old one stays.
         """
         begun = time.monotonic()
-        told = {"version": VERSION, "identity": self.identity, "meta": meta}
+        told = {"version": VERSION, "identity": self.identity, "rules": rules, "meta": meta}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(
             dir=self.path.parent, prefix=f".{self.path.name}.", suffix=".part"
@@ -62,8 +63,8 @@ class Checkpoint:
         taken = time.monotonic() - begun
         self._due = time.monotonic() + max(LEAST_PAUSE, taken / WRITING_SHARE)
 
-    def read(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """The values and arrays of the last write.
+    def read(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], str]:
+        """The values, the arrays and the digest of the rules of the last write.
 
         Raises:
             SearchError: there is none, it is damaged, or it belongs to another search.
@@ -72,14 +73,23 @@ class Checkpoint:
             with np.load(self.path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             told = json.loads(arrays.pop("meta").tobytes())
-            version, identity, meta = told["version"], told["identity"], told["meta"]
+            version, identity = told["version"], told["identity"]
+            meta, rules = told["meta"], told["rules"]
         except FileNotFoundError:
             raise SearchError(f"{self.path}: no search to go on with; begin one without --resume") from None
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as wrong:
             raise SearchError(f"{self.path}: the search is damaged ({wrong}); begin it anew") from None
-        if version != VERSION or identity != self.identity:
+        if version != VERSION:
+            raise SearchError(f"{self.path}: kept by another version; begin the search anew")
+        require_equal(identity, self.identity, f"{self.path} belongs to another search")
+        return meta, arrays, rules
+
+
+def require_equal(before: Mapping[str, Any], now: Mapping[str, Any], what: str) -> None:
+    """Raise SearchError, which names the first that differs, unless all values are equal."""
+    for key in {**before, **now}:
+        if before.get(key) != now.get(key):
             raise SearchError(
-                f"{self.path} belongs to another search: the game, its rules, the method or the core are not "
-                "those it was begun with; begin it anew without --resume"
+                f"{what}: its {key} was {before.get(key)} and is {now.get(key)}; begin it anew, without "
+                "--resume"
             )
-        return meta, arrays

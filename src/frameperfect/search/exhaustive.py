@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from frameperfect.search.beam import _Rounds
+from frameperfect.search.beam import Rounds
+from frameperfect.search.driver import Driver, Pause
 from frameperfect.search.problem import Problem
 from frameperfect.search.result import Budget, Result, Stop, Watch
 
@@ -23,9 +24,12 @@ def exhaustive(
     stop: Stop | None = None,
     checkpoint: Path | None = None,
     resume: bool = False,
+    pause: Pause | None = None,
 ) -> Result:
     """Find the fastest run that wins, or prove that none does; arguments as `beam` has them.
 
     Where the memory is full before that, the result says so and claims nothing.
     """
-    return _Rounds(problem, budget or Budget(), 0, None, exact=True).run(watch, stop, checkpoint, resume)
+    method = Rounds(problem, budget or Budget(), 0, None, exact=True)
+    driver = Driver(method, watch=watch, stop=stop, pause=pause, checkpoint=checkpoint, resume=resume)
+    return driver.finish()

@@ -8,6 +8,7 @@ and neither does the size of a batch: a bound keeps the best of all, however the
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -170,6 +171,8 @@ class Generations:
         self.full = False
         self.narrow = False
         """Whether the width, not the memory, was why states were dropped."""
+        self.edited = False
+        """Whether the rules changed on the way, so that nothing is proven."""
         store, root = problem.expander.store, np.array([problem.root], np.uint32)
         if begin is None:
             verdicts, known, values = problem.begin()
@@ -294,7 +297,7 @@ class Generations:
         if len(winners):
             first = winners[children.take(winners).order()[0]]
             winner = self._as_best(children, int(first), step)
-            if self.winner is None or winner.key() > self.winner.key():
+            if self.winner is None or (-step, winner.key()) > (-self.winner.step, self.winner.key()):
                 self.winner = winner
 
     def _as_best(self, children: Wave, place: int, step: int) -> Best:
@@ -366,10 +369,18 @@ class Generations:
         }  # fmt: skip
         if self.winner is not None:
             arrays["winner"] = self.winner.path
-        return meta, arrays | _columns("wave", self.wave) | _columns("next", nexts)
+        return meta, arrays | columns("wave", self.wave) | columns("next", nexts)
 
-    def load(self, meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Go on where `dump` of an equal search was made."""
+    def load(
+        self,
+        meta: Mapping[str, Any],
+        arrays: Mapping[str, NDArray[Any]],
+        before: Mapping[str, list[str]] | None = None,
+    ) -> None:
+        """Go on where `dump` of an equal search was made.
+
+        `before`: where the rules were others, their `Problem.progress_names`; all states are judged anew.
+        """
         store = self.problem.expander.store
         self.close()
         for name in _COUNTS:
@@ -384,11 +395,58 @@ class Generations:
         self.seen.forgotten = meta["forgotten"]
         states = store.unpack(arrays["packed"].tobytes())
         count = len(arrays["wave.nodes"])
-        self.wave = _wave("wave", arrays, states[:count], self.wave)
-        nexts = _wave("next", arrays, states[count:], self.wave)
+        self._worked_off = [arrays["worked_off"]] if len(arrays["worked_off"]) else []
+        if before is None:
+            self.wave = wave_of("wave", arrays, states[:count], self.wave)
+            nexts = wave_of("next", arrays, states[count:], self.wave)
+        else:
+            self.edited, self.winner = True, None
+            self.reached = [0] * len(self.problem.section.checkpoints)
+            self.seen = Seen()
+            self.seen.forgotten = len(arrays["young"]) + len(arrays["old"])
+            self.wave = self._anew("wave", arrays, states[:count], self.step, before)
+            self.wave = self.wave.take(self.wave.order())
+            nexts = self._anew("next", arrays, states[count:], self.step + 1, before)
+            self._rank_anew(nexts)
         self.next = [nexts] if len(nexts) else []
         self._next_count, self._next_bytes = len(nexts), self._bytes(nexts)
-        self._worked_off = [arrays["worked_off"]] if len(arrays["worked_off"]) else []
+
+    def _rank_anew(self, nexts: Wave) -> None:
+        """The best state and the winner of a generation that other rules made."""
+        self.best = Best(-1, -math.inf, 0, 0, np.zeros(0, np.uint32))
+        verdicts = self.wave.verdicts
+        for place in [*np.flatnonzero(verdicts.won)[:1].tolist(), *range(min(1, len(self.wave)))]:
+            rank = int(verdicts.passed[place]), float(verdicts.score[place]), int(self.wave.ties[place])
+            self.best = Best(*rank, self.step, self.path(int(self.wave.nodes[place])))
+            if verdicts.won[place] and self.winner is None:
+                self.winner = self.best
+        if len(nexts):
+            self._remember(nexts, self.step + 1)
+
+    def _anew(
+        self,
+        prefix: str,
+        arrays: Mapping[str, NDArray[Any]],
+        states: Ids,
+        step: int,
+        before: Mapping[str, list[str]],
+    ) -> Wave:
+        """A wave that other rules made, judged by these; those that fail are let go."""
+        passed, fired = arrays[f"{prefix}.passed"], arrays[f"{prefix}.fired"]
+        depth = self.depth + step
+        hashes, known, verdicts = self.problem.judge_anew(states, before, passed, fired, depth, self.seed)
+        nodes, inputs = arrays[f"{prefix}.nodes"], arrays[f"{prefix}.inputs"]
+        wave = Wave(states, nodes, inputs, hashes[:, 0], known, verdicts)
+        self.seen.insert(hashes)
+        for i in range(len(self.reached)):
+            if not self.reached[i] and bool((verdicts.passed > i).any()):
+                self.reached[i] = step
+        self.failed += int(np.count_nonzero(verdicts.failed))
+        self.problem.expander.store.release(states[verdicts.failed])
+        if prefix == "wave":  # the trie has their own nodes; those that are gone are worked off
+            gone = nodes[verdicts.failed]
+            self._worked_off += [gone] if len(gone) else []
+        return wave.take(np.flatnonzero(~verdicts.failed))
 
     def close(self) -> None:
         """Let go of the states."""
@@ -397,10 +455,10 @@ class Generations:
         self.wave, self.next = self.wave.take(slice(0, 0)), []
 
 
-_COUNTS = ("step", "states", "duplicates", "failed", "dropped", "full", "narrow")
+_COUNTS = ("step", "states", "duplicates", "failed", "dropped", "full", "narrow", "edited")
 
 
-def _columns(prefix: str, wave: Wave) -> dict[str, NDArray[Any]]:
+def columns(prefix: str, wave: Wave) -> dict[str, NDArray[Any]]:
     """A wave as arrays by name; its states are packed elsewhere."""
     named: dict[str, NDArray[Any]] = {"nodes": wave.nodes, "inputs": wave.inputs, "ties": wave.ties}
     named |= {f"now{i}": column for i, column in enumerate(wave.known.now)}
@@ -409,7 +467,8 @@ def _columns(prefix: str, wave: Wave) -> dict[str, NDArray[Any]]:
     return {f"{prefix}.{name}": column for name, column in named.items()}
 
 
-def _wave(prefix: str, arrays: Mapping[str, NDArray[Any]], states: Ids, like: Wave) -> Wave:
+def wave_of(prefix: str, arrays: Mapping[str, NDArray[Any]], states: Ids, like: Wave) -> Wave:
+    """The wave of which `columns` made `arrays`; `like` has as many columns."""
     now = [arrays[f"{prefix}.now{i}"] for i in range(len(like.known.now))]
     kept = [arrays[f"{prefix}.kept{i}"] for i in range(len(like.known.kept))]
     verdicts = Verdicts(**{name: arrays[f"{prefix}.{name}"] for name in like.verdicts.columns()})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,8 @@ class Lanes:
     wave: Wave
     rows: NDArray[np.uint8]
     values: dict[str, NDArray[Any]]
+    pictures: NDArray[np.uint8] | None = None
+    """Of the screens, where the expander watches."""
 
 
 def start(problem: Problem) -> Lanes:
@@ -42,7 +45,21 @@ def step(
     found = problem.expander.expand(wave.states, problem.masks[actions], frames)
     values, known = problem.formulas.step(found.rows, wave.known, numbers)
     verdicts = problem.judge(values, wave.verdicts.passed, wave.verdicts.fired, numbers)
-    return Lanes(lanes_of(found.states, known, verdicts), found.rows, values)
+    return Lanes(lanes_of(found.states, known, verdicts), found.rows, values, found.pictures)
+
+
+def walk(problem: Problem, path: Sequence[int]) -> Iterator[Lanes]:
+    """Play a path from the start, in one lane; yields each moment, the start first, held until the next."""
+    here = start(problem)
+    try:
+        yield here
+        for number, action in enumerate(path, 1):
+            found = step(problem, here.wave, np.array([action], np.uint32), number)
+            problem.expander.store.release(here.wave.states)
+            here = found
+            yield here
+    finally:
+        problem.expander.store.release(here.wave.states)
 
 
 def lanes_of(states: Ids, known: Known, verdicts: Verdicts) -> Wave:

@@ -33,8 +33,12 @@ if TYPE_CHECKING:
 
     from frameperfect.machine import Machine
 
+SCREEN = "screen"
+"""Among `cells`: the picture, scaled down."""
 MEMORY = 2 << 30
 """Bytes that the states of a search may take where nothing else is said."""
+PYTHON = "python"
+"""The name of a search that stands in no file."""
 MOST_HASHED = 1 << 20
 """Bytes of memory that are hashed whole where `same` is left out."""
 
@@ -118,9 +122,13 @@ class Problem:
             Unsupported: the machine can't save states, or is not deterministic.
             UnknownGame, MissingRom, MachineError: the game can't be opened.
         """
+        self._opened: dict[str, Any] = {
+            "start": start, "threads": threads, "memory": memory, "core": core, "isolated": isolated,
+            "pin": pin, "frame": frame, "allow_drift": allow_drift,
+        }  # fmt: skip
         self.game = load_game(game)
         self.name, self.section = find_search(self.game, search)
-        self._core, self._start_given, self.allow_drift = core, start, allow_drift
+        self._core, self.allow_drift = core, allow_drift
         known = self._pinned_movie(pin, frame)
         self.start = self._start(start, known)
         with open_game(self.game, core=core) as probe:
@@ -178,11 +186,11 @@ class Problem:
         frame = frame if frame is not None else pin.frame if pin is not None else 0
         if not frame and (pin is None or not pin.values):
             raise SearchError(
-                f"{self.game.where}: [search.{self.name}.pin]: say which 'values' stay near the movie's, or the "
-                "'frame' of it to begin at (--from)"
+                f"{self.game.where}: [search.{self.name}.pin]: say which 'values' stay near the movie's, or "
+                "the 'frame' of it to begin at (--from)"
             )
         if frame >= movie.frames:
-            raise SearchError(f"the pinned movie has {movie.frames} frames: the search can't begin at {frame}")
+            raise SearchError(f"the pinned movie has {movie.frames} frames; it can't be begun at {frame}")
         if isinstance(movie.start, bytes):
             raise SearchError("the pinned movie starts from a state; one from power-on or a start is needed")
         if frame:
@@ -208,8 +216,8 @@ class Problem:
             assert not isinstance(pinned.start, bytes)
             if name is not None and name != pinned.start:
                 raise SearchError(
-                    f"the pinned movie starts at {pinned.start or 'power-on'}, the search at {name}; both must "
-                    "start at the same place"
+                    f"the pinned movie starts at {pinned.start or 'power-on'}, the search at {name}; both "
+                    "must start at the same place"
                 )
             return pinned.start
         name = name or own
@@ -236,7 +244,8 @@ class Problem:
                 texts[f"magnet.{key} to"] = magnet.to
         texts |= pin_texts(section.pin)
         texts |= {f"same '{text}'": text for text in section.same}
-        texts |= {f"cells '{text}'": text for text in section.cells}
+        texts |= {f"cells '{text}'": text for text in section.cells if text != SCREEN}
+        texts |= {f"tally '{text}'": text for text in section.tally}
         return texts, conditions
 
     def _choose_hash(self, machine: Machine) -> None:
@@ -394,11 +403,12 @@ class Problem:
     def cells(
         self, rows: NDArray[np.uint8], values: dict[str, NDArray[Any]], verdicts: Verdicts
     ) -> NDArray[np.uint64]:
-        """(N, 2): equal for states in one cell of `go-explore`."""
+        """(N, 2): equal for states in one cell of `go-explore`, but for what their pictures tell apart."""
         if not self.section.cells:
             return self.hash(rows, values, verdicts, 0, 0)
         hashes = _mix(
-            np.zeros((len(rows), 2), np.uint64), [values[f"cells '{t}'"] for t in self.section.cells]
+            np.zeros((len(rows), 2), np.uint64),
+            [values[f"cells '{text}'"] for text in self.section.cells if text != SCREEN],
         )
         return self._with_progress(hashes, verdicts)
 
@@ -442,17 +452,96 @@ class Problem:
         """The row of the moment at which `machine` stands."""
         return np.frombuffer(b"".join(read_span(machine, span) for span in self.spans), np.uint8)
 
+    # -- in mid-search -----------------------------------------------------------------------------
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """What can't change while a search goes on: the machine, its start, and how long inputs are held."""
+        return {
+            "game": self.game.name, "search": self.name, "start": self.start, "frames": self.section.frames,
+            "lead": self.lead_frames, "machine": self.expander.fingerprint.digest.hex(),
+            "memory at the start": self.root_hash,
+        }  # fmt: skip
+
     @cached_property
     def identity(self) -> str:
-        """A digest of all that decides what a search finds, but for the method's own settings."""
+        """A digest of the rules: with `place`, all that decides what a method finds."""
         facts: list[Any] = [
             self.game.definition.model_dump(mode="json", exclude={"search"}),
             self.section.model_dump(mode="json"),
-            self.start, str(self.expander.fingerprint.digest.hex()), self.masks.tolist(),
-            hashlib.blake2b(self.root_row.tobytes()).hexdigest(),
-        ]  # fmt: skip
+            None if self.pinned is None else hashlib.blake2b(self.pinned.values.tobytes()).hexdigest(),
+        ]
         text = json.dumps(facts, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def reread(self) -> Problem | None:
+        """The same search by the rules that its game's file holds now; None where they are as they were.
+
+        Raises:
+            GameError, SearchError: they are wrong.
+        """
+        game = load_game(self.game.folder) if self.game.folder is not None else self.game
+        search = self.section if self.name == PYTHON else self.name
+        new, old = game.definition, self.game.definition
+        same = (new.memory, new.define, new.actions) == (old.memory, old.define, old.actions)
+        if same and find_search(game, search)[1] == self.section:
+            return None
+        return Problem(game, search, **self._opened)
+
+    def exchange(self, other: Problem) -> None:
+        """Let this problem be `other`, and `other` this one."""
+        self.__dict__, other.__dict__ = other.__dict__, self.__dict__
+
+    def number_actions(self, masks: NDArray[np.uint32]) -> None:
+        """Number actions as `masks` does, those it lacks after them: old paths keep their sense."""
+        numbers = {tuple(mask): number for number, mask in enumerate(masks.tolist())}
+        places = [numbers.setdefault(tuple(mask), len(numbers)) for mask in self.masks.tolist()]
+        names = dict(zip(places, self.names, strict=True))
+        pad = self.expander.controllers
+        self.sets = [np.sort(np.array(places, np.uint32)[one]) for one in self.sets]
+        self.masks = np.array(list(numbers), np.uint32)
+        self.names = tuple(
+            names.get(i) or "; ".join(p.names(b) for p, b in zip(pad, mask, strict=True) if b) or "noop"
+            for i, mask in enumerate(self.masks.tolist())
+        )
+
+    @property
+    def progress_names(self) -> dict[str, list[str]]:
+        """What `passed` and the bits of `fired` stand for."""
+        return {"checkpoints": list(self.section.checkpoints), "rules": list(self.section.rule)}
+
+    def judge_anew(
+        self,
+        states: Ids,
+        before: Mapping[str, list[str]],
+        passed: NDArray[np.int64],
+        fired: NDArray[np.uint64],
+        step: int,
+        seed: int,
+    ) -> tuple[NDArray[np.uint64], Known, Verdicts]:
+        """Hashes, what is known, and verdicts of states that were judged by other rules.
+
+        `before` are those rules' `progress_names`: what was reached by the same rules stays reached. What
+        formulas remember of earlier steps, such as `highest(x)`, begins anew.
+        """
+        names = self.progress_names
+        same = 0
+        for old, new in zip(before["checkpoints"], names["checkpoints"], strict=False):
+            if old != new:
+                break
+            same += 1
+        moved = np.zeros_like(fired)
+        for bit, key in enumerate(before["rules"]):
+            if key in names["rules"]:
+                kept = fired >> np.uint64(bit) & np.uint64(1)
+                moved |= kept << np.uint64(names["rules"].index(key))
+        rows = np.zeros((len(states), len(self.root_row)), np.uint8)
+        for i, state in enumerate(states.tolist()):
+            self.expander.show(state)
+            rows[i] = self.row(self.expander.machine)
+        values, known = self.formulas.begin(rows)
+        verdicts = self.judge(values, np.minimum(passed, same), moved, step)
+        return self.hash(rows, values, verdicts, step, seed), known, verdicts
 
 
 def _mix(hashes: NDArray[np.uint64], columns: Sequence[NDArray[Any]]) -> NDArray[np.uint64]:
@@ -466,7 +555,7 @@ def _mix(hashes: NDArray[np.uint64], columns: Sequence[NDArray[Any]]) -> NDArray
 def find_search(game: Game, search: str | SearchSection | None) -> tuple[str, SearchSection]:
     """The search of that name (None: the first), with its name; raises GameError where there is none."""
     if isinstance(search, SearchSection):
-        return "python", search
+        return PYTHON, search
     if not game.search:
         raise GameError(
             f"{game.where}: nothing to search for: add [search.NAME] with 'win', 'fail', 'prefer', 'same'"
