@@ -206,7 +206,7 @@ FRAMEPERFECT_CLONES void take(const uint8_t* view, size_t size, size_t swap, uin
   if (swap == 2) return take_as<uint16_t>(view, size, out);
   if (swap == 4) return take_as<uint32_t>(view, size, out);
   if (swap == 8) return take_as<uint64_t>(view, size, out);
-  std::memcpy(out, view, size);
+  std::copy_n(view, size, out);
 }
 
 FRAMEPERFECT_CLONES size_t keep(const uint8_t* now, const uint8_t* then, size_t count, const Format& format,

@@ -13,6 +13,7 @@
 #include "libretro/pool.hpp"
 #include "tests/channel_tests.hpp"
 #include "tests/check.hpp"
+#include "tests/ram_tests.hpp"
 #include "tests/replay_tests.hpp"
 #include "tests/search_tests.hpp"
 #include "video/preprocessor.hpp"
@@ -336,6 +337,8 @@ int main(int argc, char** argv) {
   RUN(a_set_tells_what_is_new)
   RUN(a_sum_tree_is_a_plain_list)
   RUN(n_step_returns_end_with_the_episode)
+  RUN(comparisons_keep_what_a_plain_loop_keeps)
+  RUN(a_snapshot_has_the_consoles_order)
   std::printf("  expanding_does_alike_on_any_number_of_cores\n");
   expanding_does_alike_on_any_number_of_cores(core_path);
   RUN(two_threads_take_turns)
