@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 from frameperfect._native import Channel, SharedMemory
 from frameperfect.errors import MachineCrashed
+from frameperfect.workers.child import Child
 from frameperfect.workers.protocol import ERROR, Op, unpack_error
 
 MODULE = "frameperfect.workers.server"
-LAST_LINES = 3
 
 
 class WorkerProcess:
     """A worker: started here, asked over a channel, gone with `close` or with this process.
-
-    It is a session of its own, so the terminal's Ctrl-C reaches only the host. Its stdout and stderr go to
-    memory, of which the last lines are told when it dies.
 
     Args:
         batch: the block where a pool's workers find the batch arrays; one of its own where it is None.
@@ -34,33 +26,20 @@ class WorkerProcess:
     def __init__(self, batch: SharedMemory | None = None) -> None:
         self._channel = Channel.create()
         self.views = SharedMemory(0)
-        self._words = os.memfd_create("frameperfect")
         own_batch = SharedMemory(0) if batch is None else batch
-        descriptors = (self._channel.fd, self.views.fd, own_batch.fd)
-        importable = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
-        log = os.open(f"/proc/self/fd/{self._words}", os.O_WRONLY | os.O_APPEND)
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-m", MODULE, *map(str, descriptors)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=descriptors,
-                start_new_session=True,
-                env=os.environ | {"PYTHONPATH": importable},
-            )
+            self._child = Child(MODULE, (self._channel.fd, self.views.fd, own_batch.fd))
         finally:
-            os.close(log)
             if batch is None:
                 own_batch.close()
-        self._channel.watch(self._process.pid)
+        self._channel.watch(self._child.pid)
         self._asked = False
         self.crash: MachineCrashed | None = None
 
     @property
     def pid(self) -> int:
         """Its process id."""
-        return self._process.pid
+        return self._child.pid
 
     def post(self, op: Op, message: bytes = b"") -> None:
         """Send a request; `answer` has its reply."""
@@ -96,9 +75,7 @@ class WorkerProcess:
 
     def close(self) -> None:
         """End and reap the worker; closing twice is harmless."""
-        if self._process.returncode is None:
-            self._process.kill()
-            self._process.wait()
+        self._child.close()
         self._free()
 
     def _receive(self) -> tuple[int, bytes]:
@@ -106,26 +83,16 @@ class WorkerProcess:
         try:
             received = self._channel.receive()
         except EOFError:
-            self.crash = self._obituary()
+            self.crash = MachineCrashed(f"the machine's worker process {self._child.obituary()}")
             self._free()
             raise self.crash from None
         assert received is not None
         self._asked = False
         return received
 
-    def _obituary(self) -> MachineCrashed:
-        code = self._process.wait()
-        words = os.pread(self._words, 1 << 16, max(0, os.fstat(self._words).st_size - (1 << 16)))
-        lines = [line.strip() for line in words.decode(errors="replace").splitlines() if line.strip()]
-        said = f"; its last words: {' | '.join(lines[-LAST_LINES:])}" if lines else ""
-        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        return MachineCrashed(f"the machine's worker process died ({how}){said}")
-
     def _free(self) -> None:
         self._channel.close()
         self.views.close()
-        if self._words >= 0:
-            os.close(self._words)
-            self._words = -1
+        self._child.forget()
         if self.crash is None:
             self.crash = MachineCrashed("the machine is closed; open a new one")
