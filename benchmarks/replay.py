@@ -1,12 +1,18 @@
 """Prioritized replay of 1,000,000 entries: a draw of 256 and its new priorities, beside torchrl and tianshou.
 
 Entries are 16 floats, an action, a reward and an end. A draw gives observations, the next ones, actions,
-rewards, ends and importance weights. `tree_*` is the draw and the update of priorities alone.
+rewards, ends and importance weights. `tree_*` is the draw and the update of priorities alone. torchrl runs in
+a process of its own, by the interpreter that TORCHRL_PYTHON names: its wheels load with their own torch only.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,42 +75,52 @@ def _tianshou(entries: int) -> tuple[Any, Any]:
     return sample, tree
 
 
-def _torchrl(entries: int) -> tuple[Any, Any]:
-    from tensordict import TensorDict
-    from torchrl.data import LazyTensorStorage, PrioritizedSampler, TensorDictReplayBuffer
+class _Torchrl:
+    """torchrl's, in a process of its own (benchmarks/peers/torchrl_replay.py); `with` ends it.
 
-    sampler = PrioritizedSampler(entries, ALPHA, BETA)
-    buffer = TensorDictReplayBuffer(storage=LazyTensorStorage(entries), sampler=sampler, batch_size=BATCH)
-    zeros = {
-        "obs": torch.randn(entries, WIDTH), "next": torch.randn(entries, WIDTH),
-        "action": torch.zeros(entries, dtype=torch.int32), "reward": torch.randn(entries),
-        "done": torch.zeros(entries, dtype=torch.bool),
-    }  # fmt: skip
-    buffer.extend(TensorDict(zeros, batch_size=[entries]))
-    buffer.update_priority(torch.arange(entries), torch.rand(entries) + 0.01)
+    Raises:
+        RuntimeError: it does not load.
+    """
 
-    def sample() -> None:
-        found = buffer.sample()
-        buffer.update_priority(found["index"], torch.rand(BATCH) + 0.01)
+    def __init__(self, entries: int) -> None:
+        script = Path(__file__).parent / "peers" / "torchrl_replay.py"
+        numbers = [str(each) for each in (entries, WIDTH, BATCH, ALPHA, BETA)]
+        self.process = subprocess.Popen(
+            [os.environ.get("TORCHRL_PYTHON", sys.executable), str(script), *numbers],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        try:
+            self.versions = self._answer("ready")
+        except RuntimeError:
+            _, errors = self.process.communicate()
+            raise RuntimeError((errors.strip().splitlines() or ["it ended"])[-1][:200]) from None
 
-    def tree() -> None:
-        rows, _ = sampler.sample(buffer.storage, BATCH)
-        sampler.update_priority(torch.as_tensor(rows), torch.rand(BATCH) + 0.01)
+    def _answer(self, word: str) -> str:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if line.startswith(word + " "):
+                return line.removeprefix(word + " ").strip()
+        raise RuntimeError("torchrl's process ended")
 
-    return sample, tree
+    def rate(self, name: str, seconds: float) -> float:
+        """Of "sample" or "tree", a second."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{name} {seconds}\n")
+        self.process.stdin.flush()
+        return float(self._answer("rate"))
+
+    def __enter__(self) -> _Torchrl:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.communicate()
 
 
 def run(quick: bool) -> dict[str, Any]:
     """Draws (with new priorities) a second."""
     torch.set_num_threads(1)
     entries = 1_000_000
-    makers = {"ours": _ours, "torchrl": _torchrl, "tianshou": _tianshou}
-    made, missing = {}, {}
-    for name, make in makers.items():
-        try:
-            made[name] = make(entries)
-        except (ImportError, RuntimeError) as why:  # torchrl's wheels load with one version of torch each
-            missing[name] = str(why).splitlines()[0]
+    made = {"ours": _ours(entries), "tianshou": _tianshou(entries)}
     seconds, rounds = (0.5, 5) if quick else (2.0, 7)
 
     def measure(one: Any) -> float:
@@ -117,17 +133,29 @@ def run(quick: bool) -> dict[str, Any]:
 
     for sample, tree in made.values():  # what is compiled at first use
         sample(), tree()
-    whole = alternate({name: lambda one=each[0]: measure(one) for name, each in made.items()}, rounds)
-    trees = alternate({name: lambda one=each[1]: measure(one) for name, each in made.items()}, rounds)
-    peers = [name for name in made if name != "ours"]
+    whole: dict[str, Any] = {name: lambda one=each[0]: measure(one) for name, each in made.items()}
+    trees: dict[str, Any] = {name: lambda one=each[1]: measure(one) for name, each in made.items()}
+    versions, missing = {}, {}
+    with contextlib.ExitStack() as stack:
+        try:
+            peer = stack.enter_context(_Torchrl(entries))
+        except (OSError, RuntimeError) as why:
+            missing["torchrl"] = str(why)
+        else:
+            versions["torchrl"] = peer.versions
+            whole["torchrl"] = lambda: peer.rate("sample", seconds)
+            trees["torchrl"] = lambda: peer.rate("tree", seconds)
+        by_whole, by_tree = alternate(whole, rounds), alternate(trees, rounds)
+    peers = [name for name in whole if name != "ours"]
     return {
-        "ratios": {f"vs_{name}": round(whole.ratio("ours", name), 3) for name in peers}
-        | {f"tree_vs_{name}": round(trees.ratio("ours", name), 3) for name in peers},
+        "ratios": {f"vs_{name}": round(by_whole.ratio("ours", name), 3) for name in peers}
+        | {f"tree_vs_{name}": round(by_tree.ratio("ours", name), 3) for name in peers},
         "figures": {
-            "draws_per_second": {name: round(rate) for name, rate in whole.medians().items()},
-            "tree_per_second": {name: round(rate) for name, rate in trees.medians().items()},
+            "draws_per_second": {name: round(rate) for name, rate in by_whole.medians().items()},
+            "tree_per_second": {name: round(rate) for name, rate in by_tree.medians().items()},
             "entries": entries,
             "batch": BATCH,
+            "versions": versions,
             "not_run": missing,
         },
     }
