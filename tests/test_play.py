@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import frameperfect as fp
+from frameperfect.cli.app import Refused, may_replace
 from frameperfect.movie import load_movie
 from tests.components import need
 from tests.roms import ROMS
@@ -21,21 +22,20 @@ need("PIL")
 need("stable_retro")
 GAME = "Airstriker-Genesis"
 
-# Runs the command line while a second thread types: one "+key" or "-key" a picture or two, "quit" at last.
+# Runs the command line and types into its window: every second picture one "+key" or "-key", "quit" at last.
 TYPING = """
-import sys, threading, time
+import sys
 import pygame
-typed = sys.argv[1].split()
-def type_it():
-    while not (pygame.display.get_init() and pygame.display.get_surface()):
-        time.sleep(0.01)
-    time.sleep(0.3)
-    for word in typed:
+typed, flip, pictures = sys.argv[1].split(), pygame.display.flip, []
+def type_on():
+    flip()
+    pictures.append(None)
+    if len(pictures) > 10 and len(pictures) % 2 and typed:
+        word = typed.pop(0)
         kind = pygame.KEYDOWN if word[0] == "+" else pygame.KEYUP
         event = dict(key=pygame.key.key_code(word[1:]), mod=0) if word != "quit" else {}
         pygame.event.post(pygame.event.Event(pygame.QUIT if word == "quit" else kind, event))
-        time.sleep(0.05)
-threading.Thread(target=type_it, daemon=True).start()
+pygame.display.flip = type_on
 from frameperfect.cli.app import run
 sys.exit(run(sys.argv[2:]))
 """
@@ -68,6 +68,12 @@ def fails(done: subprocess.CompletedProcess[str], *words: str) -> None:
         assert word in lines[0]
 
 
+def appears(path: Path, process: subprocess.Popen[bytes]) -> None:
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+
+
 def test_what_is_played_is_a_movie_that_verifies(tmp_path: Path) -> None:
     typed = "+right +x -x +x -right +backspace +left -backspace +up quit"
     done = play(tmp_path, typed, "play", GAME, "--out", "mine.fpm", "--author", "me", "--overlay", "inputs")
@@ -93,7 +99,7 @@ def test_a_movie_is_taken_over_and_a_power_on_run_exported(tmp_path: Path) -> No
     assert fp.verify(tmp_path / "on.fpm")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_closes_the_window_and_the_recording_is_written(
     tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -102,13 +108,60 @@ def test_a_signal_closes_the_window_and_the_recording_is_written(
     with subprocess.Popen(
         command, cwd=tmp_path, env=surroundings(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
-        time.sleep(4)  # long enough to be in the loop; before that an interrupt has nothing to keep
+        appears(tmp_path / "mine.autosave.fpm", process)  # it plays
         process.send_signal(number)
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
     assert b"interrupted; mine.fpm: " in said
     assert load_movie(tmp_path / "mine.fpm").frames > 0
     assert not slots.joinpath("slots").exists()
+
+
+def test_a_killed_recording_is_there_and_the_next_start_says_how_to_go_on(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "frameperfect", "play", GAME, "--out", "mine.fpm"]
+    copy = tmp_path / "mine.autosave.fpm"
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=surroundings(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        appears(copy, process)
+        process.kill()
+    frames = load_movie(copy).frames
+    assert frames > 0 and fp.verify(copy)
+    again = play(tmp_path, "quit", *command[3:])
+    how = f"frameperfect play {GAME} --movie mine.autosave.fpm --from {frames} --out mine.fpm"
+    fails(again, "mine.autosave.fpm", f"cut off after {frames} frames", how, "--force")
+    on = play(tmp_path, "+p -p +x -x quit", *how.split()[1:])
+    assert on.returncode == 0, on.stderr
+    assert load_movie(tmp_path / "mine.fpm").frames > frames and fp.verify(tmp_path / "mine.fpm")
+    assert not copy.exists()
+
+
+def test_a_recording_begun_in_the_window_is_told_of_at_the_next_start(tmp_path: Path) -> None:
+    (tmp_path / f"{GAME}-2.autosave.fpm").write_text("torn")
+    done = play(tmp_path, "quit", "play", GAME)
+    assert done.returncode == 0, done.stderr
+    assert f"{GAME}-2.autosave.fpm holds a recording that was cut off, and can't be read" in done.stdout
+
+
+def test_out_replaces_a_movie_only_where_it_is_told_to(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.fpm"
+    mine.write_text("a run of weeks")
+    may_replace(mine, force=True)
+    with pytest.raises(Refused, match=r"mine\.fpm exists already; name another --out, or add --force"):
+        may_replace(mine, force=False)  # nobody to ask: a test has no terminal
+    for answer, text in (("n", "a run of weeks"), ("y", "frameperfect movie 1")):
+        ours, theirs = os.openpty()
+        with os.fdopen(ours, "wb") as terminal:
+            terminal.write(f"{answer}\n".encode())
+            terminal.flush()
+            command = [sys.executable, "-c", TYPING, "+x -x quit", "play", GAME, "--out", "mine.fpm"]
+            done = subprocess.run(
+                command, cwd=tmp_path, env=surroundings(tmp_path), stdin=theirs, stdout=theirs,
+                stderr=subprocess.PIPE, check=False, timeout=120,
+            )  # fmt: skip
+            os.close(theirs)
+        assert done.returncode == (0 if answer == "y" else 2), done.stderr
+        assert mine.read_text().startswith(text)
 
 
 def test_on_a_full_disk_the_recording_is_kept_elsewhere_and_named(tmp_path: Path) -> None:

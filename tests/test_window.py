@@ -284,6 +284,42 @@ def test_recording_is_switched_on_and_off_and_begun_anew(window: Open, tmp_path:
     assert isinstance(again.start, bytes) and again.frames == 6
 
 
+def test_while_it_records_a_copy_follows_the_run(window: Open, tmp_path: Path) -> None:
+    player, now = window(), [0.0]
+    recording = Recording(player.session, Path("mine.fm2"), "run", lambda movie: movie, clock=lambda: now[0])
+    player.recording, copy = recording, tmp_path / "mine.autosave.fpm"
+    ticks(player, 10)
+    assert not copy.exists()
+    for frames in (11, 31):
+        now[0] += 60
+        player.tick()
+        assert recording._copy is not None
+        recording._copy.wait()
+        assert load_movie(copy).frames == frames
+        ticks(player, 19)
+    recording.finish()
+    assert load_movie("mine.fm2").frames == 50 and not copy.exists()
+
+
+def test_a_copy_that_can_not_be_written_is_told_of_once(window: Open, tmp_path: Path) -> None:
+    (tmp_path / "mine.autosave.fpm").mkdir()
+    player, now = window(), [0.0]
+    player.recording = Recording(
+        player.session, Path("mine.fpm"), "run", lambda movie: movie, clock=lambda: now[0]
+    )
+    told = []
+    for _ in range(4):
+        now[0] += 60
+        ticks(player, 2)
+        assert player.recording._copy is not None
+        player.recording._copy.wait()
+        told.append(player._toast)
+        player._toast = ""
+    assert sum("mine.autosave.fpm: can't be written" in text for text in told) == 1
+    (tmp_path / "mine.autosave.fpm").rmdir()
+    assert "mine.fpm: 8 frames" in player.recording.finish()
+
+
 def test_the_reset_button_is_part_of_the_recording(window: Open) -> None:
     player = window()
     ticks(player, 20)

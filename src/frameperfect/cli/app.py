@@ -12,6 +12,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -117,6 +118,19 @@ def title(text: str) -> None:
         out.rule(text)
     else:
         print(f"\n{text}", flush=True)
+
+
+def may_replace(path: Path, force: bool, what: str = "exists already") -> None:
+    """Whether the user gives up what is in `path`: by --force, or by saying so in a terminal.
+
+    Raises:
+        Refused: no.
+    """
+    if force or not path.exists():
+        return
+    if sys.stdin.isatty() and sys.stdout.isatty() and typer.confirm(f"{path} {what}; replace it?"):
+        return
+    raise Refused(f"{path} {what}; name another --out, or add --force to replace it")
 
 
 def load_commands() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from frameperfect.cli.app import Refused, app, console, example
+from frameperfect.cli.app import Refused, app, console, example, may_replace
 from frameperfect.cli.film import HudOption, OverlayOption, ShowOption
 from frameperfect.cli.movies import MOVIE_FORMATS, print_replay
 
@@ -117,6 +117,7 @@ def record(
     seed: SeedOption = 0,
     sticky: StickyOption = None,
     core: Annotated[str | None, typer.Option(help="Another core than the game's own.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace what --out names.")] = False,
 ) -> None:
     """Record an agent or a random player as a movie; the best of several episodes by its return."""
     from frameperfect.cli.play import play_best, subject
@@ -126,6 +127,7 @@ def record(
 
     if out.suffix.lower() not in MOVIE_FORMATS:
         raise Refused(f"{out}: '{out.suffix}' is no movie format; use one of {', '.join(MOVIE_FORMATS)}")
+    may_replace(out, force)
     who = subject(what, random)
     with ProgressLine(console(), "record") as line:
         movie, score, _ = play_best(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from frameperfect.cli.app import Interrupted, Refused, app, example
+from frameperfect.cli.app import Interrupted, Refused, app, example, may_replace
 from frameperfect.cli.film import OverlayOption, ShowOption, panel_names
 from frameperfect.cli.movies import MOVIE_FORMATS
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from frameperfect.view.window import Player, Recording
 
 POWER_ON = "power-on"
+STOPS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+"""Ctrl-C, a request to end, and the terminal that is closed."""
 
 
 @app.command(
@@ -56,21 +60,27 @@ def play(
     ] = False,
     author: Annotated[str, typer.Option(help="Who plays, for the movie.")] = "",
     memory: Annotated[int, typer.Option(min=1, help="MiB of states that are kept for rewinding.")] = 64,
+    force: Annotated[bool, typer.Option("--force", help="Replace what --out names.")] = False,
 ) -> None:
     """Play a game in a window: rewind, slots, slow motion, and every frame recorded as a movie.
 
-    F1 in the window lists the keys. The recording is written when the window closes, however that comes.
+    F1 in the window lists the keys. The recording is written when the window closes; while it lasts, a copy
+    of it is kept beside it, for the case that nothing can be written any more.
     """
     from frameperfect.view.overlay import check_names
 
     run = _load(movie, game, from_frame, start)
     check_names(overlay or ())
+    if out is not None and not show_keys:
+        _check_target(out, game, movie, force)
     with _machine(game, run, movie, core) as machine:
         if show_keys:
             from frameperfect.view.window import Bindings
 
             print(Bindings(machine.controllers, keys).to_toml(), end="")
             return
+        if out is None:
+            _tell_of_copies(machine.game.name, game, movie)
         with _player(machine, run, from_frame, start, out, scale, overlay, show, keys, author, memory) as (
             player,
             recording,
@@ -95,6 +105,44 @@ def _load(movie: Path | None, game: str | None, from_frame: int | None, start: s
     if from_frame is not None and from_frame > run.frames:
         raise Refused(f"{movie} has {run.frames} frames; name a --from up to that")
     return run
+
+
+def _check_target(out: Path, game: str | None, movie: Path | None, force: bool) -> None:
+    """Nothing that was recorded before is lost unasked: neither the movie nor what a cut-off one left."""
+    from frameperfect.view.window.recording import autosave_path
+
+    may_replace(out, force)
+    copy = autosave_path(out)
+    if copy.is_file() and not _same(copy, movie):
+        may_replace(copy, force, f"holds a recording that was cut off{_how_to_go_on(copy, out, game)}")
+
+
+def _tell_of_copies(name: str, game: str | None, movie: Path | None) -> None:
+    """Recordings that were begun in the window and cut off."""
+    from frameperfect.view.window.recording import AUTOSAVE
+
+    for copy in sorted(Path().glob(f"{escape(name)}*{AUTOSAVE}")):
+        if not _same(copy, movie):
+            out = Path(copy.name.removesuffix(AUTOSAVE) + ".fpm")
+            print(f"{copy} holds a recording that was cut off{_how_to_go_on(copy, out, game)}")
+
+
+def _same(copy: Path, movie: Path | None) -> bool:
+    return movie is not None and movie.exists() and copy.samefile(movie)
+
+
+def _how_to_go_on(copy: Path, out: Path, game: str | None) -> str:
+    """The command that takes it up where it ends; nothing for a file that is no movie."""
+    from frameperfect.errors import MovieError
+    from frameperfect.movie import load_movie
+
+    try:
+        frames = load_movie(copy).frames
+    except MovieError:
+        return ", and can't be read"
+    words = ["frameperfect", "play", *([game] if game else []), "--movie", str(copy)]
+    line = shlex.join([*words, "--from", str(frames), "--out", str(out)])
+    return f" after {frames} frames (`{line}` goes on with it)"
 
 
 def _machine(game: str | None, run: Movie | None, path: Path | None, core: str | None) -> Machine:
@@ -203,8 +251,8 @@ def _tell(finish: Callable[[], str]) -> None:
 
 @contextmanager
 def _handling(stop: Callable[[int, Any], None]) -> Iterator[None]:
-    """Ctrl-C and a request to end go to `stop`."""
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    """What asks for an end goes to `stop`."""
+    before = {number: signal.signal(number, stop) for number in STOPS}
     try:
         yield
     finally:

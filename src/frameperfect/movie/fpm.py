@@ -88,9 +88,10 @@ def read(data: bytes, name: str) -> Movie:
 def _records(movie: Movie) -> Iterator[str]:
     starts = movie._changes()
     lengths = np.diff([*starts, movie.frames])
+    rows = _Rows(movie)
     run, length = "", 0
     for first, frames in zip(starts, lengths, strict=True):
-        text = _row(movie, first)
+        text = rows.text(first)
         if text == run and first not in movie.commands and length:
             length += int(frames)
             continue
@@ -103,19 +104,32 @@ def _records(movie: Movie) -> Iterator[str]:
         yield f"{length}{run}"
 
 
-def _row(movie: Movie, frame: int) -> str:
-    ports = []
-    for port, controller in enumerate(movie.controllers):
-        mask = int(movie.inputs[frame, port])
-        words = [escape_name(button) for bit, button in enumerate(controller.buttons) if mask >> bit & 1]
-        if movie.axes is not None:
-            for axis, value in enumerate(movie.axes[frame, port].tolist()):
-                if value:
-                    words.append(f"{_axis_name(controller, axis)}={value}")
-        if movie.pointers is not None and movie.pointers[frame, port].any():
-            words.append("@" + ",".join(map(str, movie.pointers[frame, port].tolist())))
-        ports.append("".join(f" {word}" for word in words))
-    return " |".join(ports).rstrip(" |")
+class _Rows:
+    """What a frame's inputs are called; a mask that was seen before is not spelled out again."""
+
+    def __init__(self, movie: Movie) -> None:
+        self._movie = movie
+        self._known: dict[tuple[int, int], list[str]] = {}
+
+    def text(self, frame: int) -> str:
+        movie = self._movie
+        ports = []
+        for port, controller in enumerate(movie.controllers):
+            mask = int(movie.inputs[frame, port])
+            words = self._known.get((port, mask))
+            if words is None:
+                held = [button for bit, button in enumerate(controller.buttons) if mask >> bit & 1]
+                words = self._known[port, mask] = [escape_name(button) for button in held]
+            if movie.axes is not None:
+                axes = enumerate(movie.axes[frame, port].tolist())
+                words = [
+                    *words,
+                    *(f"{_axis_name(controller, axis)}={value}" for axis, value in axes if value),
+                ]
+            if movie.pointers is not None and movie.pointers[frame, port].any():
+                words = [*words, "@" + ",".join(map(str, movie.pointers[frame, port].tolist()))]
+            ports.append("".join(f" {word}" for word in words))
+        return " |".join(ports).rstrip(" |")
 
 
 def _axis_name(controller: Controller, axis: int) -> str:

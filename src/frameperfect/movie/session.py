@@ -260,12 +260,16 @@ class Session:
 
     def movie(self) -> Movie:
         """The whole run so far, with checkpoints; where the machine stands at its end, that is one too."""
+        return self.snapshot()()
+
+    def snapshot(self) -> Callable[[], Movie]:
+        """What makes `movie()` as it is now, in another thread too; taking it costs next to nothing."""
         if self._frame and self._frame == self.frames and self._frame not in self._tape.checkpoints:
             self._tape.check_here(self.machine, self._frame)
-        movie = self._tape.write(self._head, self.machine.controllers)
-        movie.rerecords = self.rerecords
-        movie._take_identity(self.machine)
-        return movie
+        head = replace(self._head, rerecords=self.rerecords)
+        head._take_identity(self.machine)
+        tape, controllers = self._tape.copy(), self.machine.controllers
+        return lambda: tape.write(head, controllers)
 
     def save_movie(self, path: Path, convert: Callable[[Movie], Movie] | None = None) -> None:
         """Write the run, as `convert` makes it.

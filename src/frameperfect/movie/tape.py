@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -88,33 +90,40 @@ class Tape:
             values=dict(self.values),
         )
 
+    def _runs(self) -> Iterator[tuple[slice, Row]]:
+        """Where the same row lies, and the row. `append` shares it, so that nothing has to be compared."""
+        rows = self.rows
+        starts = [at for at in range(len(rows)) if not at or rows[at] is not rows[at - 1]]
+        for first, after in pairwise([*starts, len(rows)]):
+            yield slice(first, after), rows[first]
+
     def _inputs(self, ports: int) -> NDArray[np.uint32]:
         out = np.zeros((self.frames, ports), np.uint32)
-        for frame, row in enumerate(self.rows):
+        for frames, row in self._runs():
             pressed = masks(row)  # of the first ports; those after them press nothing
-            out[frame, : len(pressed)] = pressed
+            out[frames, : len(pressed)] = pressed
         return out
 
     def _axes(self, ports: int) -> NDArray[np.int16] | None:
         analog = [
-            (frame, port, one.axes)
-            for frame, row in enumerate(self.rows)
+            (frames, port, one.axes)
+            for frames, row in self._runs()
             for port, one in enumerate(row)
             if isinstance(one, PortInput) and one.axes
         ]
         if not analog:
             return None
         out = np.zeros((self.frames, ports, max(len(axes) for _, _, axes in analog)), np.int16)
-        for frame, port, axes in analog:
-            out[frame, port, : len(axes)] = axes
+        for frames, port, axes in analog:
+            out[frames, port, : len(axes)] = axes
         return out
 
     def _pointers(self, ports: int) -> NDArray[np.int16] | None:
         out = np.zeros((self.frames, ports, 3), np.int16)
-        for frame, row in enumerate(self.rows):
+        for frames, row in self._runs():
             for port, one in enumerate(row):
                 if isinstance(one, PortInput) and one.pointer is not None:
-                    out[frame, port] = one.pointer
+                    out[frames, port] = one.pointer
         return out if out.any() else None
 
 

@@ -114,6 +114,8 @@ class Player:
         while self.controls.news:
             self.say(self.controls.news.pop(0))
         self._guard(self._play)
+        if self.recording is not None and (trouble := self.recording.tick()):
+            self.say(trouble)
         if shown:
             self.draw()
 
