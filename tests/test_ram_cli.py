@@ -8,13 +8,14 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import frameperfect as fp
 from frameperfect.cli.app import run
-from frameperfect.memory import Variable
+from frameperfect.memory import Domain, Variable
 from tests.components import need
-from tests.ram_machine import BASE, Ball, X
+from tests.ram_machine import BASE, Ball, Block, X
 
 
 def ram(*arguments: str) -> int:
@@ -139,5 +140,59 @@ def test_in_the_app_one_plays_searches_asks_watches_freezes_and_saves() -> None:
             await pilot.click("#remove")
             await pilot.click("#save")
             assert "no watch is chosen" in said()
+
+    asyncio.run(use())
+
+
+def test_in_the_app_bytes_and_chains_of_pointers_are_found_and_watched() -> None:
+    need("textual")
+    from textual.widgets import DataTable, Input, Label
+
+    from frameperfect.ram.app import LabApp
+
+    block = np.zeros(256, np.uint8)
+    machine = Block([Domain("ram", 256, BASE, pointer="<u2", address_bits=16)], [block])
+
+    def put(pointer: int, target: int) -> None:
+        block[pointer : pointer + 2] = [target & 0xFF, (BASE + target) >> 8]
+
+    async def use() -> None:
+        app = LabApp(machine, "Block")
+
+        def said() -> str:
+            return str(app.query_one("#message", Label).content)
+
+        async with app.run_test(size=(150, 48)) as pilot:
+            await pilot.click("#--content-tab-tab_scan")
+            block[0x40:0x43] = [0xA9, 0x17, 0x8D]
+            app.query_one("#pattern", Input).value = "A9 ?? 8D"
+            await pilot.click("#find_bytes")
+            assert said() == "places in ram: 1"
+            table = app.query_one("#scanned", DataTable)
+            assert table.get_row_at(0) == ["8040", "", "A9 17 8D"]
+
+            await pilot.click("#keep_pointers")
+            assert "first find the pointers" in said()
+            put(0x10, 0x60)  # the true one; the value lies 4 further on
+            put(0x20, 0x62)  # by chance
+            block[0x64] = 99
+            app.query_one("#target", Input).value = "0x8064"
+            await pilot.click("#find_pointers")
+            assert {tuple(table.get_row_at(i)[:2]) for i in range(table.row_count)} >= {
+                ("[8010, 4]", "8064"),
+                ("[8020, 2]", "8064"),
+            }
+            put(0x10, 0x70)  # it moves
+            block[0x74] = 98
+            app.query_one("#target", Input).value = "0x8074"
+            await pilot.click("#keep_pointers")
+            assert said() == "chains that still lead there: 1"
+            assert table.get_row_at(0) == ["[8010, 4]", "8074", "98"]
+            table.focus()
+            await pilot.press("enter")
+            assert [(one.pointer, one.read(machine)) for one in app.watches] == [((BASE + 0x10, 4), 98)]
+            app.query_one("#target", Input).value = "there"
+            await pilot.click("#find_pointers")
+            assert "'there' is no address" in said()
 
     asyncio.run(use())

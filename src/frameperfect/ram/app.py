@@ -1,4 +1,4 @@
-"""The RAM lab in a terminal: memory, the picture, a search, a watch list, experiments; play a few frames."""
+"""The RAM lab in a terminal: memory, the picture, searches, watches, experiments, scans; play some frames."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from frameperfect.memory import Variable
 from frameperfect.ram.freeze import Freezer
 from frameperfect.ram.lab import Dependence, Finding, Lab
 from frameperfect.ram.questions import QUESTIONS, ask
+from frameperfect.ram.scans import ScanPane
 from frameperfect.ram.search import RELATIONS, RamSearch, variable_at
 from frameperfect.ram.widgets import HexView, ScreenView
 
@@ -95,7 +96,7 @@ class LabApp(App[None]):
         self.busy = False
 
     def compose(self) -> ComposeResult:
-        """The picture and memory on the left; search, watches and experiments on the right."""
+        """The picture and memory on the left; search, watches, experiments and scans on the right."""
         yield Header(icon="")
         with Horizontal():
             with Vertical(id="left"):
@@ -132,6 +133,7 @@ class LabApp(App[None]):
                         yield Input("Right", placeholder="Right, or Right, Left", id="about")
                         yield Button("Ask", id="ask", variant="primary")
                     yield DataTable(id="found", cursor_type="row")
+                yield ScanPane(self.machine, lambda: self.search, self._try, self._add)
         yield Label("Enter on a row: into the watch list", id="message", markup=False)
         yield Footer()
 
