@@ -11,6 +11,9 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from frameperfect.search import lanes
 from frameperfect.search.driver import Arrays, Driver, Meta, Method, Names, Pause
 from frameperfect.search.generations import Best, Generations
@@ -172,14 +175,13 @@ class Rounds(Method):
         best = max((b for b in (self.best, now.best) if b is not None), key=Best.key)
         winner = now.winner or self.winner
         seconds, states = budget.elapsed, self.states
-        part = max(seconds / budget.seconds, states / budget.states)
         checkpoints = len(self.problem.section.checkpoints)
         told = f"{best.score:g}" + (f", checkpoint {best.passed} of {checkpoints}" if checkpoints else "")
         return Progress(
             self.name, self.round, now.step, len(now.wave), states, self._total("duplicates"),
             self._total("dropped"), self._total("failed"), told,
-            None if winner is None else winner.step * self.problem.section.frames,
-            self.problem.expander.store.bytes + now.seen.bytes + now.trie.bytes, seconds, min(part, 1.0),
+            None if winner is None else self.problem.lead_frames + winner.step * self.problem.section.frames,
+            self.problem.expander.store.bytes + now.seen.bytes + now.trie.bytes, seconds, budget.part(states),
         )  # fmt: skip
 
     def result(self, stopped: str) -> Result:
@@ -236,6 +238,30 @@ class Rounds(Method):
         )
         return f"not proven to be optimal: {lost}"
 
+    def best_path(self) -> NDArray[np.uint32] | None:
+        """See `Method.best_path`."""
+        winner = min((b for b in (self.winner, self.now.winner) if b is not None), key=_steps, default=None)
+        return (winner or self.now.best).path
+
+    @property
+    def ready(self) -> bool:
+        """See `Method.ready`: between its generations."""
+        return self.now.complete
+
+    def receive(self, path: NDArray[np.uint32]) -> None:
+        """See `Method.receive`: a run that wins bounds this one; any is joined at this generation."""
+        for step, here in enumerate(lanes.walk(self.problem, path.tolist())):
+            verdicts = here.wave.verdicts
+            if verdicts.failed[0]:
+                return
+            if step == self.now.step and len(self.now.wave):
+                self.now.join(here, path[:step])
+            if verdicts.won[0]:
+                best = Best(int(verdicts.passed[0]), float(verdicts.score[0]), 0, step, path[:step])
+                if self.winner is None or step < self.winner.step:
+                    self.winner = best
+                return
+
     # -- as a file ---------------------------------------------------------------------------------
 
     def dump(self) -> tuple[Meta, Arrays]:
@@ -280,6 +306,10 @@ class Rounds(Method):
                     if self.winner is None or step < self.winner.step:
                         self.winner = best
                     break
+
+
+def _steps(best: Best) -> int:
+    return best.step
 
 
 def _worse(best: Best) -> tuple[float, float, int]:

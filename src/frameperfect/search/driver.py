@@ -20,7 +20,7 @@ from frameperfect.search.checkpoint import Checkpoint, require_equal
 from frameperfect.search.problem import Problem
 from frameperfect.search.result import Budget, Progress, Result, Stop, Watch
 
-Path_ = NDArray[np.uint32]
+Steps = NDArray[np.uint32]
 Meta = dict[str, Any]
 Arrays = dict[str, NDArray[Any]]
 
@@ -81,12 +81,17 @@ class Method(ABC):
     def close(self) -> None:
         """Let go of the states."""
 
-    def best_path(self) -> Path_ | None:
+    def best_path(self) -> Steps | None:
         """The fastest run that wins, or the way to the best state; None where there is none yet."""
         return None
 
-    def receive(self, path: Path_) -> None:  # noqa: B027
-        """A path that another search found good: make use of it, or not."""
+    @property
+    def ready(self) -> bool:
+        """Whether it can `receive` now."""
+        return True
+
+    def receive(self, path: Steps) -> None:  # noqa: B027
+        """A path that another search found good, or an earlier session by other rules: make use of it."""
 
 
 class Driver:

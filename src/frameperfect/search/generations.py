@@ -12,7 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from frameperfect.errors import SearchError
 from frameperfect.expand import Ids
 from frameperfect.game.formulas import Known
 from frameperfect.search.problem import Problem, Verdicts
+
+if TYPE_CHECKING:
+    from frameperfect.search.lanes import Lanes
 
 BATCH = 4096
 """Jobs expanded together, at most."""
@@ -333,6 +336,23 @@ class Generations:
         self.dropped += max(0, len(order) - keep)
         wave = wave.take(order[:keep])
         self.next, self._next_count, self._next_bytes = [wave], len(wave), self._bytes(wave)
+
+    def join(self, here: Lanes, path: NDArray[np.uint32]) -> None:
+        """Take one more state, at the end of `path`, into a generation of which none is expanded yet."""
+        wave = here.wave
+        hashes = self.problem.hash(here.rows, here.values, wave.verdicts, self.depth + self.step, self.seed)
+        if not self.seen.insert(hashes)[0]:
+            return
+        self.problem.expander.store.hold(wave.states)
+        node = np.zeros(1, np.uint32)
+        for action in [0, *path.tolist()]:  # the first stands for the start
+            longer = self.trie.extend(node, np.array([action], np.uint32))
+            if node[0]:
+                self.trie.release(node)
+            node = longer
+        one = Wave(wave.states, node, wave.inputs, hashes[:, 0], wave.known, wave.verdicts)
+        joined = Wave.join([self.wave, one])
+        self.wave = joined.take(joined.order())
 
     def _turn(self) -> None:
         """The next generation takes the place of the one worked off."""

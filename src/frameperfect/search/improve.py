@@ -10,6 +10,8 @@ A change counts if the run, played on to its end, then wins sooner, or as soon w
 
 from __future__ import annotations
 
+import hashlib
+import pathlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,9 +22,10 @@ from frameperfect.errors import SearchError
 from frameperfect.movie import Movie
 from frameperfect.movie.movie import remap
 from frameperfect.search import lanes
+from frameperfect.search.driver import Arrays, Driver, Meta, Method, Names, Pause
 from frameperfect.search.generations import Generations, Wave
 from frameperfect.search.problem import Problem
-from frameperfect.search.result import Budget, Result, Stop
+from frameperfect.search.result import Budget, Progress, Result, Stop, Watch
 
 TOGETHER = 32
 """Changes played side by side."""
@@ -31,6 +34,8 @@ LONGEST_WINDOW = 24
 WINDOW_WIDTH = 64
 PATIENCE = 40
 """Batches of changes without a gain after which the run is left as it is."""
+
+_KEPT = ("states", "failed", "first", "gains", "quiet")
 
 Path = NDArray[np.uint32]
 """(steps,) actions, places in `Problem.masks`."""
@@ -56,52 +61,117 @@ def improve(
     budget: Budget | None = None,
     *,
     seed: int = 0,
+    watch: Watch | None = None,
     stop: Stop | None = None,
+    checkpoint: pathlib.Path | None = None,
+    resume: bool = False,
+    pause: Pause | None = None,
 ) -> Result:
     """Make `movie`, a run from the problem's start, shorter; `others` are runs to splice it with.
+
+    The other arguments are as `beam` has them.
 
     Raises:
         SearchError: the problem has no goal; the movie starts elsewhere, presses what the search may not, or
             does not win.
     """
-    if problem.section.win is None:
-        raise SearchError(f"{problem.where}: to improve a run there must be a goal, 'win'")
-    return _Improver(problem, budget or Budget(seconds=60), seed, stop).run(movie, others)
+    method = Improver(problem, budget or Budget(seconds=60), seed, [movie, *others])
+    driver = Driver(method, watch=watch, stop=stop, pause=pause, checkpoint=checkpoint, resume=resume)
+    return driver.finish()
 
 
-class _Improver:
-    def __init__(self, problem: Problem, budget: Budget, seed: int, stop: Stop | None) -> None:
-        self.problem, self.budget, self.stop = problem, budget, stop
+class Improver(Method):
+    """A run, and what is tried to better it: a batch is some changes of one kind."""
+
+    name = "improve"
+
+    def __init__(self, problem: Problem, budget: Budget, seed: int, movies: Sequence[Movie]) -> None:
+        if problem.section.win is None:
+            raise SearchError(f"{problem.where}: to improve a run there must be a goal, 'win'")
+        self.problem, self.budget, self.seed = problem, budget, seed
         self.dice = np.random.default_rng(seed)
         self.states = self.failed = 0
         self.gains: dict[str, int] = {}
+        self.quiet = 0
+        """Batches since the last gain."""
+        paths = [self._path(movie) for movie in movies]
+        self.given = [hashlib.blake2b(path.tobytes(), digest_size=8).hexdigest() for path in paths]
+        self.best = self._follow(paths[0])
+        self.first = len(self.best.path)
+        for path in paths[1:]:
+            self.best = self._splice(self.best, self._follow(path))
 
-    def run(self, movie: Movie, others: Sequence[Movie]) -> Result:
-        best = self._follow(self._path(movie))
-        first = len(best.path)
-        for other in others:
-            best = self._splice(best, self._follow(self._path(other)))
-        quiet = 0
-        while quiet < PATIENCE and not self._over():
-            kind = ("chop", "ablate", "window")[int(self.dice.integers(3))]
-            changed = self._window(best) if kind == "window" else self._changes(best, kind)
-            better = self._best_of(best, changed)
-            quiet = quiet + 1 if better is None else 0
-            if better is not None:
-                self._forget(best)
-                best = self._follow(better)
-                self.gains[kind] = self.gains.get(kind, 0) + 1
-        self._forget(best)
+    def settings(self) -> Meta:
+        """See `Method.settings`."""
+        return {**super().settings(), "movies": self.given}
+
+    def over(self) -> str:
+        """See `Method.over`: nothing has helped for long."""
+        return "exhausted" if self.quiet >= PATIENCE else ""
+
+    def advance(self) -> None:
+        """See `Method.advance`."""
+        kind = ("chop", "ablate", "window")[int(self.dice.integers(3))]
+        changed = self._window(self.best) if kind == "window" else self._changes(self.best, kind)
+        better = self._best_of(self.best, changed)
+        self.quiet = self.quiet + 1 if better is None else 0
+        if better is not None:
+            self._take(better)
+            self.gains[kind] = self.gains.get(kind, 0) + 1
+
+    def _take(self, path: Path) -> None:
+        """Go on from another run."""
+        found = self._follow(path)
+        self._forget(self.best)
+        self.best = found
+
+    def best_path(self) -> Path:
+        """See `Method.best_path`."""
+        return self.best.path
+
+    def receive(self, path: Path) -> None:
+        """See `Method.receive`: spliced with the run at hand."""
+        self.best = self._splice(self.best, self._follow(path))
+
+    def progress(self) -> Progress:
+        """See `Method.progress`."""
+        steps, budget = len(self.best.path), self.budget
+        return Progress(
+            self.name, 0, steps, TOGETHER, self.states, 0, 0, self.failed,
+            f"{self.first} inputs before, {steps} now; {self.quiet} of {PATIENCE} without a gain",
+            self.problem.lead_frames + steps * self.problem.section.frames,
+            self.problem.expander.store.bytes, budget.elapsed, budget.part(self.states),
+        )  # fmt: skip
+
+    def result(self, stopped: str) -> Result:
+        """See `Method.result`."""
+        best = self.best
         gains = ", ".join(f"{kind} {count}" for kind, count in self.gains.items()) or "nothing helped"
         return Result(
-            method="improve", won=True, path=best.path, score=float(best.wave.verdicts.score[-1]),
-            stopped=self._over() or "exhausted", optimal=False,
-            claim=f"{first} inputs before, {len(best.path)} now ({gains}); not proven to be optimal",
+            method=self.name, won=True, path=best.path, score=float(best.wave.verdicts.score[-1]),
+            stopped=stopped, optimal=False,
+            claim=f"{self.first} inputs before, {len(best.path)} now ({gains}); not proven to be optimal",
             states=self.states, duplicates=0, dropped=0, failed=self.failed, seconds=self.budget.elapsed,
         )  # fmt: skip
 
-    def _over(self) -> str:
-        return "interrupt" if self.stop is not None and self.stop() else self.budget.over(self.states)
+    def dump(self) -> tuple[Meta, Arrays]:
+        """See `Method.dump`."""
+        meta = {name: getattr(self, name) for name in _KEPT}
+        return meta | {"dice": self.dice.bit_generator.state}, {"best": self.best.path}
+
+    def load(self, meta: Meta, arrays: Arrays, before: Names | None) -> None:
+        """See `Method.load`; by other rules the run must still win."""
+        self._take(arrays["best"])
+        for name in _KEPT:
+            setattr(self, name, meta[name])
+        self.dice.bit_generator.state = meta["dice"]
+        if before is not None:
+            self.quiet = 0
+
+    def close(self) -> None:
+        """See `Method.close`."""
+        self._forget(self.best)
+        self.best = _Run(self.best.path, self.best.wave.take(slice(0, 0)), self.best.hashes)
 
     # -- changes -----------------------------------------------------------------------------------
 
@@ -162,7 +232,7 @@ class _Improver:
             begin=run.wave.take(slice(at, at + 1)), depth=at, target=run.hashes[end],
         )  # fmt: skip
         # The last generation need only come a step before the window's end.
-        while not search.done and search.step < end - at - 1 and not self._over():
+        while not search.done and search.step < end - at - 1:
             search.advance()
         self.states += search.states
         self.failed += search.failed
@@ -182,8 +252,15 @@ class _Improver:
         held = np.zeros((movie.frames, problem.masks.shape[1]), np.uint32)
         found = remap(movie.inputs, movie.controllers, problem.expander.controllers)
         held[:, : found.shape[1]] = found
+        if problem.lead is not None:
+            lead = remap(problem.lead.inputs, problem.lead.controllers, problem.expander.controllers)
+            if not np.array_equal(held[: len(lead), : lead.shape[1]], lead):
+                raise SearchError(
+                    f"the movie's first {len(lead)} frames are not those of the pinned movie, at whose frame "
+                    f"{len(lead)} the search begins"
+                )
         path = []
-        for frame in range(0, movie.frames, frames):
+        for frame in range(problem.lead_frames, movie.frames, frames):
             place = known.get(tuple(held[frame].tolist()))
             if place is None or (held[frame : frame + frames] != held[frame]).any():
                 names = problem.expander.controllers[0].names(int(held[frame, 0])) or "nothing"
@@ -223,8 +300,7 @@ class _Improver:
         done = 0
         while len(live):
             actions = np.array([changed[i][1][done] for i in live], np.uint32)
-            # Steps differ between the changes; rules that count steps see those of the first of them.
-            found, _ = self._step(wave, actions, int(places[live[0]]) + done + 1)
+            found, _ = self._step(wave, actions, places[live] + done + 1)
             store.release(wave.states)
             done += 1
             for i in live[found.verdicts.won].tolist():
@@ -240,8 +316,10 @@ class _Improver:
             wave, live = found.take(goes_on), live[goes_on]
         return None if best is None else best[1]
 
-    def _step(self, wave: Wave, actions: Path, number: int) -> tuple[Wave, NDArray[np.uint64]]:
-        found = lanes.step(self.problem, wave, actions, number)
+    def _step(
+        self, wave: Wave, actions: Path, numbers: int | NDArray[np.int64]
+    ) -> tuple[Wave, NDArray[np.uint64]]:
+        found = lanes.step(self.problem, wave, actions, numbers)
         self.states += len(actions)
         return found.wave, self.problem.hash(found.rows, found.values, found.wave.verdicts, 0, 0)
 

@@ -494,7 +494,9 @@ class Problem:
 
     def number_actions(self, masks: NDArray[np.uint32]) -> None:
         """Number actions as `masks` does, those it lacks after them: old paths keep their sense."""
-        numbers = {tuple(mask): number for number, mask in enumerate(masks.tolist())}
+        numbers: dict[tuple[int, ...], int] = {}
+        for mask in masks.tolist():
+            numbers.setdefault(tuple(mask), len(numbers))
         places = [numbers.setdefault(tuple(mask), len(numbers)) for mask in self.masks.tolist()]
         names = dict(zip(places, self.names, strict=True))
         pad = self.expander.controllers
