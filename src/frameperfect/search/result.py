@@ -64,6 +64,10 @@ class Budget:
         """Seconds so far, earlier sessions included."""
         return self.spent + time.monotonic() - self.begun
 
+    def part(self, states: int) -> float:
+        """What of it is used up, 0 to 1."""
+        return min(1.0, max(self.elapsed / self.seconds, states / self.states))
+
     def over(self, states: int) -> str:
         """What is used up: "seconds", "states", or nothing."""
         if self.elapsed >= self.seconds:
@@ -128,6 +132,8 @@ class Result:
     """How many states each rule held of."""
     notes: list[str] = field(default_factory=list)
     """Rules that never fired, or always failed."""
+    runs: list[NDArray[np.uint32]] = field(default_factory=list)
+    """Paths to all that it holds in the end, where a method keeps them."""
     movie: Movie | None = None
     verdict: Verdict | None = None
     frames: int = 0
