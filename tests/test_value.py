@@ -684,31 +684,34 @@ def test_a_number_that_is_none_stops_training_and_keeps_the_last_good_checkpoint
         train(Cue, changed(CONFIG, learning_rate=1e30), tmp_path / "rate")
 
 
-@pytest.mark.parametrize("seen", OBSERVATIONS)
 @pytest.mark.parametrize("lstm", [0, 8])
+@pytest.mark.parametrize("seen", OBSERVATIONS)
 def test_every_observation_and_action_space_trains_and_plays(seen: str, lstm: int, tmp_path: Path) -> None:
-    action_spaces = [spaces.Discrete(3, start=2), spaces.MultiDiscrete([2, 3]), spaces.MultiBinary(4)]
-    modes = [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP]
-    for i, action_space in enumerate(action_spaces):
+    i = list(OBSERVATIONS).index(seen) + lstm // 8  # each action space, mode and setting has its turns
+    action_space: Any = (spaces.Discrete(3, start=2), spaces.MultiDiscrete([2, 3]), spaces.MultiBinary(4))[
+        i % 3
+    ]
 
-        def make(action_space: Any = action_space, mode: AutoresetMode = modes[i % 2]) -> Any:
-            one = [lambda: Everything(OBSERVATIONS[seen], action_space)] * 2
-            return SyncVectorEnv(one, autoreset_mode=mode)
+    def make() -> Any:
+        one = [lambda: Everything(OBSERVATIONS[seen], action_space)] * 2
+        return SyncVectorEnv(
+            one, autoreset_mode=(AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP)[i // 3 % 2]
+        )
 
-        config = ValueConfig.named(
-            list(NAMED)[i + 1], steps=32, report_steps=16, batch_size=4, learning_starts=16, capacity=200,
-            lstm=lstm, sequence_length=4, burn_in=2, normalise_observations=True, share_frames=False,
-            threads=1, update_every=8,
-        )  # fmt: skip
-        assert train(make, config, tmp_path / str(i)).updates > 0
-        policy = load_policy(tmp_path / str(i))
-        assert len(evaluate(policy, make, 3)) == 3
-        observation = OBSERVATIONS[seen].sample()  # one environment's observation
-        action, _ = policy.act(observation)
-        assert action_space.contains(action)
-        chances = policy.probabilities(observation)
-        assert chances.shape == (policy.actions.logits,)
-        assert ((chances >= 0) & (chances <= 1 + 1e-6)).all()
+    config = ValueConfig.named(
+        list(NAMED)[i % len(NAMED)], steps=32, report_steps=16, batch_size=4, learning_starts=16,
+        capacity=200, lstm=lstm, sequence_length=4, burn_in=2, normalise_observations=True,
+        share_frames=False, threads=1, update_every=8,
+    )  # fmt: skip
+    assert train(make, config, tmp_path).updates > 0
+    policy = load_policy(tmp_path)
+    assert len(evaluate(policy, make, 3)) == 3
+    observation = OBSERVATIONS[seen].sample()  # one environment's observation
+    action, _ = policy.act(observation)
+    assert action_space.contains(action)
+    chances = policy.probabilities(observation)
+    assert chances.shape == (policy.actions.logits,)
+    assert ((chances >= 0) & (chances <= 1 + 1e-6)).all()
 
 
 def test_actions_are_enumerated_and_too_many_are_refused() -> None:
@@ -732,6 +735,17 @@ def test_wrong_settings_are_named() -> None:
     for name in NAMED:
         config = ValueConfig.named(name, hidden=(3, 4))
         assert ValueConfig.from_json(config.to_json()) == config
+
+
+def test_the_learning_rate_falls_to_nothing_when_asked() -> None:
+    config = ValueConfig(**SMALL, learning_rate_decay=True)
+    replay, learner = filled(config), learner_of(config)
+    g = torch.Generator().manual_seed(0)
+    for left in (1.0, 0.25, 0.0):
+        before = learner.flat.detach().clone()
+        learner.update(replay, left, g)
+        assert learner.rate == left * config.learning_rate
+    assert torch.equal(learner.flat, before)
 
 
 def test_epsilon_falls_and_noise_needs_none() -> None:

@@ -72,6 +72,8 @@ class ValueConfig(Settings):
     batch_size: int = 256
     """Rows (with an LSTM, sequences) of an update."""
     learning_rate: float = 3e-4
+    learning_rate_decay: bool = False
+    """Let it fall linearly to 0 with the budget: the last policy is then no longer thrown about."""
     max_grad_norm: float = 10.0
     gamma: float = 0.99
     target_every: int = 1

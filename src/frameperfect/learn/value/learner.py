@@ -52,6 +52,7 @@ class Learner:
         self.target_flat.copy_(self.flat.data)
         target.vectors = network.vectors  # one set of statistics
         self.optimizer = Adam(self.flat)
+        self.rate = config.learning_rate
         self.updates = 0
         self.terms: list[Tensor] = []
 
@@ -59,6 +60,7 @@ class Learner:
         """Learn from one draw; `left` is the part of the training that is still to come (1 at the start)."""
         config = self.config
         beta = config.importance_start + (1 - config.importance_start) * (1 - left)
+        self.rate = config.learning_rate * (left if config.learning_rate_decay else 1.0)  # [14]
         uniforms = torch.rand(config.batch_size, generator=generator, dtype=torch.float64).numpy()
         draw = replay.draw(uniforms, beta)
         self.network.resample(generator)
@@ -185,7 +187,7 @@ class Learner:
     def _step(self) -> None:
         gradient = self.flat.grad
         gradient.mul_((self.config.max_grad_norm / (gradient.norm() + 1e-6)).clamp_(max=1.0))
-        self.optimizer.step(self.config.learning_rate)
+        self.optimizer.step(self.rate)
 
     def _prioritise(self, replay: Replay, rows: NDArray[np.int64], priorities: Tensor) -> None:
         if self.config.priority:

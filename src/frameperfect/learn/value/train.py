@@ -57,7 +57,7 @@ class ValueTraining(Trainer):
             **self.learner.means(),
             "epsilon": epsilon,
             "replay": min(self.replay.written, len(self.replay.tree)),
-            "learning_rate": config.learning_rate,
+            "learning_rate": self.learner.rate,
         }, done
 
     def epsilon(self, left: float) -> float:
