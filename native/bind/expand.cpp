@@ -2,6 +2,7 @@
 #include "libretro/expand.hpp"
 
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
@@ -37,19 +38,35 @@ class ExpanderHost {
   }
 
   void run(const Given<uint32_t>& states, const Masks& inputs, const Given<uint32_t>& frames,
-           Out<uint32_t> children, Out<uint8_t> rows) {
+           Out<uint32_t> children, Out<uint8_t> rows, std::optional<Out<uint8_t>> pictures) {
     Expander& expander = this->expander();
     const size_t count = states.shape(0);
     if (inputs.shape(0) != count || inputs.shape(1) != expander.ports() || frames.shape(0) != count ||
-        children.size() != count || rows.size() != count * expander.row_bytes()) {
+        children.size() != count || rows.size() != count * expander.row_bytes() ||
+        (pictures && pictures->size() != count * expander.picture_bytes())) {
       throw nb::value_error("the arrays do not fit together");
     }
     for (size_t i = 0; i < count; i++) {
       if (!store_->holds(states(i))) throw nb::index_error("the store has no such state");
     }
-    const ExpandJobs jobs{count, states.data(), inputs.data(), frames.data(), children.data(), rows.data()};
+    const ExpandJobs jobs{count,
+                          states.data(),
+                          inputs.data(),
+                          frames.data(),
+                          children.data(),
+                          rows.data(),
+                          pictures ? pictures->data() : nullptr};
     const nb::gil_scoped_release released;
     expander.run(jobs);
+  }
+
+  void watch(int height, int width, std::optional<std::tuple<int, int, int, int>> crop) {
+    video::Shape shape{height, width, true, 1, std::nullopt};
+    if (crop) {
+      const auto [top, left, rows, columns] = *crop;
+      shape.crop = {top, left, rows, columns};
+    }
+    expander().watch(shape);
   }
 
   uint32_t capture(Out<uint8_t> row) {
@@ -87,7 +104,9 @@ void bind_expand(nb::module_& m) {
                     const std::vector<SpanArgs>&, nb::handle>(),
            "cores"_a, "buttons"_a, nb::kw_only(), "domains"_a, "spans"_a, "store"_a)
       .def("run", &ExpanderHost::run, "states"_a, "inputs"_a, "frames"_a, "children"_a.noconvert(),
-           "rows"_a.noconvert())
+           "rows"_a.noconvert(), "pictures"_a.noconvert() = nb::none())
+      .def("watch", &ExpanderHost::watch, "height"_a, "width"_a, "crop"_a = nb::none(),
+           "From now on `run` fills `pictures`, grey: (N, height, width).")
       .def("capture", &ExpanderHost::capture, "row"_a.noconvert())
       .def("show", &ExpanderHost::show, "state"_a)
       .def("close", &ExpanderHost::close);

@@ -5,6 +5,8 @@
 #include <exception>
 #include <utility>
 
+#include "libretro/view.hpp"
+
 namespace frameperfect::libretro {
 namespace {
 
@@ -22,12 +24,14 @@ Expander::Expander(Cores cores, std::vector<ButtonMap> buttons, MemoryReader rea
       failures_(cores_.size()),
       crew_(cores_.size()) {}
 
+void Expander::watch(const video::Shape& shape) { eyes_.assign(cores_.size(), video::Preprocessor(shape)); }
+
 void Expander::run(const ExpandJobs& jobs) {
   store_->reserve({jobs.children, jobs.count});
   next_ = 0;
   crew_.start(cores_.size(), [this, &jobs](size_t i) {
     try {
-      work(*cores_[i], jobs);
+      work(i, jobs);
     } catch (...) {
       failures_[i] = std::current_exception();
       next_ = jobs.count;  // the others stop as well
@@ -43,7 +47,9 @@ void Expander::run(const ExpandJobs& jobs) {
   std::rethrow_exception(first);
 }
 
-void Expander::work(Core& core, const ExpandJobs& jobs) {
+void Expander::work(size_t mine, const ExpandJobs& jobs) {
+  Core& core = *cores_[mine];
+  const bool watching = jobs.pictures && !eyes_.empty();
   std::vector<uint8_t> buffer;
   std::array<PortState, Core::kMaxPorts> pads{};
   for (size_t begin = next_.fetch_add(kBlock); begin < jobs.count; begin = next_.fetch_add(kBlock)) {
@@ -55,8 +61,11 @@ void Expander::work(Core& core, const ExpandJobs& jobs) {
       for (size_t port = 0; port < ports(); port++) {
         pads[port].buttons = buttons_[port].retropad(jobs.inputs[i * ports() + port]);
       }
-      for (uint32_t frame = 0; frame < jobs.frames[i]; frame++) core.run({pads.data(), ports()}, false);
+      for (uint32_t left = jobs.frames[i]; left > 0; left--) {
+        core.run({pads.data(), ports()}, watching && left == 1);
+      }
       reader_.read(core, jobs.rows + i * row_bytes());
+      if (watching) eyes_[mine].fill(view(core.picture()), jobs.pictures + i * picture_bytes());
       keep(core, jobs.children[i]);
     }
   }

@@ -11,6 +11,7 @@
 #include "libretro/crew.hpp"
 #include "libretro/memory_reader.hpp"
 #include "search/state_store.hpp"
+#include "video/preprocessor.hpp"
 
 namespace frameperfect::libretro {
 
@@ -22,6 +23,7 @@ struct ExpandJobs {
   const uint32_t* frames = nullptr;  // (count,) how long they are held
   uint32_t* children = nullptr;      // (count,) ids of the new states, each held once
   uint8_t* rows = nullptr;           // (count, bytes of the spans): memory after the last frame
+  uint8_t* pictures = nullptr;       // (count, picture_bytes): the last frame, where pictures are wanted
 };
 
 // Owned by one thread. What comes out depends on the jobs alone, not on the number of cores.
@@ -33,6 +35,10 @@ class Expander {
 
   size_t ports() const { return buttons_.size(); }
   size_t row_bytes() const { return reader_.row_bytes(); }
+  size_t picture_bytes() const { return eyes_.empty() ? 0 : eyes_.front().frame_bytes(); }
+
+  // From now on every job gives its last frame as a picture of this shape, whose stack is 1.
+  void watch(const video::Shape& shape);
 
   // Throws StateError, search::StoreFull or what a core threw; the children are then released again.
   void run(const ExpandJobs& jobs);
@@ -43,13 +49,14 @@ class Expander {
   void show(uint32_t state);
 
  private:
-  void work(Core& core, const ExpandJobs& jobs);
+  void work(size_t core, const ExpandJobs& jobs);
   void keep(Core& core, uint32_t id);
 
   const Cores cores_;
   const std::vector<ButtonMap> buttons_;
   const MemoryReader reader_;
   const std::shared_ptr<search::StateStore> store_;
+  std::vector<video::Preprocessor> eyes_;  // by core; none where no pictures are wanted
   std::atomic<size_t> next_{0};
   std::vector<std::exception_ptr> failures_;  // by core
   Crew crew_;                                 // last, so that its threads end first

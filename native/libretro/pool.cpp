@@ -4,14 +4,9 @@
 #include <exception>
 #include <utility>
 
+#include "libretro/view.hpp"
+
 namespace frameperfect::libretro {
-namespace {
-
-video::Picture view(const Picture& shown) {
-  return {shown.pixels, shown.width, shown.height, shown.pitch, static_cast<video::Format>(shown.format)};
-}
-
-}  // namespace
 
 Pool::Pool(Cores cores, PoolPlan plan, MemoryReader reader, PoolArrays arrays)
     : plan_(std::move(plan)),

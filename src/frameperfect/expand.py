@@ -16,12 +16,14 @@ from queue import SimpleQueue
 import numpy as np
 from numpy.typing import NDArray
 
-from frameperfect._native import StateStore
+from frameperfect._native import Preprocessor, StateStore
 from frameperfect.errors import Unsupported
 from frameperfect.machine import Capability, Controller, Fingerprint, Machine
 from frameperfect.memory import Domain, Span, read_span
 
 Ids = NDArray[np.uint32]
+PICTURE = (84, 84)
+"""The height and width of pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class Expansion:
     """(N,) new states, each held once."""
     rows: NDArray[np.uint8]
     """(N, K): the spans side by side, after the last frame."""
+    pictures: NDArray[np.uint8] | None = None
+    """(N, 84, 84), where the expander watches: the last frame, grey and shrunk by area."""
 
 
 class Expander(ABC):
@@ -43,6 +47,8 @@ class Expander(ABC):
     """The first of the machines, for starts and movies; `capture` and `show` lead from and to it."""
     spans: tuple[Span, ...]
     threads: int
+    watching: bool = False
+    """Whether expansions hold pictures."""
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -72,6 +78,15 @@ class Expander(ABC):
             SearchError: the states take more memory than they may.
             MachineCrashed: an emulator died.
         """
+
+    def watch(self, crop: tuple[int, int, int, int] | None = None) -> None:
+        """Give pictures from now on, of the whole screen or of (top, left, height, width) of it.
+
+        Raises:
+            Unsupported: the machine has no screen.
+        """
+        self.machine.require(Capability.SCREEN)
+        self.watching = True
 
     @abstractmethod
     def capture(self) -> tuple[int, NDArray[np.uint8]]:
@@ -103,6 +118,14 @@ class MachineExpander(Expander):
         self.spans, self.threads = tuple(spans), len(machines)
         self.store = StateStore(memory)
         self._crew = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
+        self._eyes: dict[Machine, Preprocessor] = {}
+
+    def watch(self, crop: tuple[int, int, int, int] | None = None) -> None:
+        """See `Expander.watch`."""
+        super().watch(crop)
+        self._eyes = {
+            machine: Preprocessor(*PICTURE, grey=True, stack=1, crop=crop) for machine in self._machines
+        }
 
     def expand(self, states: Ids, inputs: NDArray[np.uint32], frames: NDArray[np.uint32]) -> Expansion:
         """See `Expander.expand`."""
@@ -114,7 +137,7 @@ class MachineExpander(Expander):
             for machine in self._machines:
                 idle.put(machine)
 
-            def run(job: tuple[int, list[int], int]) -> tuple[bytes, bytes]:
+            def run(job: tuple[int, list[int], int]) -> tuple[bytes, bytes, bytes]:
                 machine = idle.get()
                 try:
                     return self._run(machine, job)
@@ -124,22 +147,32 @@ class MachineExpander(Expander):
             done = list(self._crew.map(run, jobs))
         return self._keep(done)
 
-    def _run(self, machine: Machine, job: tuple[int, list[int], int]) -> tuple[bytes, bytes]:
+    def _run(self, machine: Machine, job: tuple[int, list[int], int]) -> tuple[bytes, bytes, bytes]:
         state, masks, frames = job
         machine.restore(self.store.get(state))
         machine.advance(masks[0] if len(masks) == 1 else masks, frames)
-        return machine.save(), self._row(machine)
+        return machine.save(), self._row(machine), self._picture(machine) if self.watching else b""
 
-    def _keep(self, done: Sequence[tuple[bytes, bytes]]) -> Expansion:
+    def _picture(self, machine: Machine) -> bytes:
+        picture = np.empty((1, *PICTURE), np.uint8)
+        self._eyes[machine].fill(machine.screen(copy=False), picture)
+        return picture.tobytes()
+
+    def _keep(self, done: Sequence[tuple[bytes, bytes, bytes]]) -> Expansion:
         kept: list[int] = []
         try:
-            for state, _ in done:
+            for state, _, _ in done:
                 kept.append(self.store.put(state))
         except BaseException:
             self.store.release(np.array(kept, np.uint32))
             raise
-        rows = np.frombuffer(b"".join(row for _, row in done), np.uint8)
-        return Expansion(np.array(kept, np.uint32), rows.reshape(len(done), self.row_bytes).copy())
+        rows = np.frombuffer(b"".join(row for _, row, _ in done), np.uint8)
+        pictures = np.frombuffer(b"".join(picture for _, _, picture in done), np.uint8)
+        return Expansion(
+            np.array(kept, np.uint32),
+            rows.reshape(len(done), self.row_bytes).copy(),
+            pictures.reshape(len(done), *PICTURE).copy() if self.watching else None,
+        )
 
     def _row(self, machine: Machine) -> bytes:
         return b"".join(read_span(machine, span) for span in self.spans)

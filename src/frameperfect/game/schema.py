@@ -292,7 +292,10 @@ class SearchSection(Section):
     same: list[Expression] = []
     """States equal in all of these are one: variables and expressions. Without it, all memory counts."""
     cells: list[Expression] = []
-    """What makes a cell of `go-explore`: states equal in all of these; without it, `same`."""
+    """What makes a cell of `go-explore`: states equal in all of these; without it, `same`. "screen" is the
+    picture, scaled down as far as it takes."""
+    tally: list[Expression] = []
+    """What `go-explore` counts the different values of, such as rooms."""
     tolerance: int = Field(0, ge=0, le=1 << 16)
     """At so many later steps an equal state counts as another: the step modulo this and one enters `same`."""
     checkpoints: list[Expression] = []

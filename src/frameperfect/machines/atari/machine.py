@@ -168,7 +168,8 @@ class AtariMachine(Machine):
             self.ale.getScreen(self._indices)
             self._learn_palette()
         state = self.ale.cloneState(include_rng=True).serialize()
-        body = b"".join((state, self._indices.tobytes(), self._palette.tobytes()))
+        shown = np.bincount(self._indices.ravel(), minlength=256)[:, None] > 0  # equal screens, equal bytes
+        body = b"".join((state, self._indices.tobytes(), (self._palette * shown).tobytes()))
         head = PAYLOAD.pack(0, bytes(self._fields), self._height, self._width, len(state))[4:]
         return b"".join((zlib.crc32(body, zlib.crc32(head)).to_bytes(4, "little"), head, body))
 
@@ -183,8 +184,9 @@ class AtariMachine(Machine):
         body = payload[PAYLOAD.size :]
         self.ale.restoreState(ale_py.ALEState(bytes(body[:length])))
         self._indices[:] = np.frombuffer(body[length:-PALETTE_SIZE], np.uint8).reshape(self._indices.shape)
-        self._palette[:] = np.frombuffer(body[-PALETTE_SIZE:], np.uint8).reshape(256, 3)
-        self._known_colours = b""
+        if unknown := self._unknown_colours():
+            colours = np.frombuffer(body[-PALETTE_SIZE:], np.uint8).reshape(256, 3)
+            self._palette[unknown] = colours[unknown]
         self._restored = True
         self._refresh(ALE_FIELDS.unpack(fields)[0])
 
@@ -209,10 +211,15 @@ class AtariMachine(Machine):
 
     def _learn_palette(self) -> None:
         """Keep the RGB value of every colour on the screen: ALE tells it only by showing it."""
-        if self._indices.tobytes().translate(None, self._known_colours):
+        if self._unknown_colours():
             self.ale.getScreenRGB(self._rgb)
             self._palette[self._indices.ravel()] = self._rgb.reshape(-1, 3)
-            self._known_colours = bytes(sorted({*self._known_colours, *self._indices.tobytes()}))
+
+    def _unknown_colours(self) -> list[int]:
+        """Colours on the screen that the palette does not have yet; from now on they count as known."""
+        unknown = sorted({*self._indices.tobytes().translate(None, self._known_colours)})
+        self._known_colours += bytes(unknown)
+        return unknown
 
 
 def bytes_view(buffer: bytearray) -> memoryview:

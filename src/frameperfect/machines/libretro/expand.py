@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frameperfect import _native
-from frameperfect.expand import Expander, Expansion, Ids
+from frameperfect.expand import PICTURE, Expander, Expansion, Ids
 from frameperfect.machine import Capability, MachineSpec
 from frameperfect.machines.libretro.machine import LibretroMachine
 from frameperfect.machines.libretro.reader import native_reader
@@ -43,8 +43,14 @@ class LibretroExpander(Expander):
         """See `Expander.expand`."""
         children = np.empty(len(states), np.uint32)
         rows = np.empty((len(states), self.row_bytes), np.uint8)
-        self._native.run(states, np.ascontiguousarray(inputs), frames, children, rows)
-        return Expansion(children, rows)
+        pictures = np.empty((len(states), *PICTURE), np.uint8) if self.watching else None
+        self._native.run(states, np.ascontiguousarray(inputs), frames, children, rows, pictures)
+        return Expansion(children, rows, pictures)
+
+    def watch(self, crop: tuple[int, int, int, int] | None = None) -> None:
+        """See `Expander.watch`."""
+        super().watch(crop)
+        self._native.watch(*PICTURE, crop)
 
     def capture(self) -> tuple[int, NDArray[np.uint8]]:
         """See `Expander.capture`."""
