@@ -73,6 +73,10 @@ class LearningError(FrameperfectError):
     """Training can't start or go on: wrong settings, a loss that is not a number, a full disk."""
 
 
+class ActorFailed(LearningError):
+    """An actor's environment raised, or its process dies again and again; names the actor and why."""
+
+
 class CheckpointError(LearningError):
     """A checkpoint is missing, damaged, or belongs to another game, network or setting."""
 

@@ -204,6 +204,16 @@ class RunConfig:
     learn: dict[str, Any]
     """The fields of `PpoConfig`."""
     version: str = __version__
+    actors: int = 0
+    """Processes that play, each with so many `envs`; 0: the learner's own."""
+    lockstep: bool = False
+    cluster: str | None = None
+    """The Ray cluster that actors, replay and learner are on."""
+
+    @property
+    def frame_skip(self) -> int:
+        """Frames of a step."""
+        return int(self.env.get("frame_skip", 1))
 
     def write(self, run: Path) -> None:
         """Write it into the folder `run`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -50,11 +51,29 @@ def train(
         Path | None,
         typer.Option(help="TOML or YAML with any field of the learner's settings (PpoConfig, ValueConfig)."),
     ] = None,
+    actors: Annotated[
+        int | None,
+        typer.Option(min=1, help="Play in so many processes, with --envs each, and learn beside."),
+    ] = None,
+    lockstep: Annotated[
+        bool, typer.Option("--lockstep", help="Actors and learner take turns: the seed alone decides.")
+    ] = False,
+    cluster: Annotated[
+        str | None,
+        typer.Option(help="Actors, replay and learner on a Ray cluster: its ADDRESS, or auto."),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the run's checkpoint, exactly.")
     ] = False,
+    evaluation: Annotated[
+        bool, typer.Option("--eval/--no-eval", help="At the end, some short episodes beside a random player.")
+    ] = True,
 ) -> None:
-    """Train an agent. Ctrl-C keeps a checkpoint and prints how to go on."""
+    """Train an agent. Ctrl-C keeps a checkpoint and prints how to go on.
+
+    At the end it plays ten episodes beside a random player: the best is kept as a movie and a video.
+    """
+    from frameperfect.cli.evaluate import evaluate_briefly
     from frameperfect.cli.play import game_reference
     from frameperfect.cli.report import report_run
     from frameperfect.cli.runs import RUNS, RunConfig, run_folder
@@ -69,18 +88,30 @@ def train(
     }  # fmt: skip
     env = {key: value for key, value in env.items() if value is not None}
     kind = observation_kind(name, env)
+    if actors is None and (lockstep or cluster is not None):
+        raise Refused("--lockstep and --cluster are about actors: say how many by --actors N")
     folders = [folder] if seeds == 1 else [folder / f"seed{seed + i}" for i in range(seeds)]
     for i, each in enumerate(folders):
         if resume and (each / "config.json").is_file():
             settings = _resumed(each, name, steps, minutes)
         else:
-            learn = _learn_settings(algo, kind, config, steps, minutes, seed + i)
+            learn = _learn_settings(name, algo, kind, config, steps, minutes, seed + i)
             settings = RunConfig(name, env, envs, algo, dataclasses.asdict(learn))
+        if actors is not None:
+            settings = dataclasses.replace(settings, actors=actors, lockstep=lockstep, cluster=cluster)
         again = resume and (each / "checkpoint.safetensors").is_file()
         if resume and not again and seeds == 1:
             raise Refused(f"{each} has no checkpoint to go on from; train without --resume")
         result = train_run(settings, each, resume=again)
-        report_run(each)
+        try:
+            if evaluation and result.stopped != "interrupt":
+                evaluate_briefly(each, settings, result.steps)
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"interrupted; the agent in {each} is kept, and `frameperfect eval {each}` evaluates it"
+            ) from None
+        finally:
+            report_run(each)
         if result.stopped == "interrupt":
             command = f"frameperfect train {name} --run {run or folder.name}"
             command += f" --seeds {seeds} --seed {seed}" if seeds > 1 else ""
@@ -103,7 +134,10 @@ def train_run(settings: RunConfig, folder: Path, *, resume: bool = False) -> Res
     kind = config_class(settings.algo)
     layers = {name: tuple(value) for name, value in settings.learn.items() if isinstance(value, list)}
     learn_config = kind(**{**settings.learn, **layers})
-    make_envs = settings.make_envs()
+    # actors share the cores, and each runs its machines on its part of them
+    cores = len(os.sched_getaffinity(0))
+    shared = {"threads": max(1, cores // settings.actors)} if settings.actors else {}
+    make_envs = settings.make_envs(**shared)
     settings.write(folder)
     with ProgressLine(
         console(), f"seed {learn_config.seed}" if folder.name.startswith("seed") else "training"
@@ -114,6 +148,8 @@ def train_run(settings: RunConfig, folder: Path, *, resume: bool = False) -> Res
             folder,
             progress=lambda now: line.update(*training_text(now)),
             resume=resume,
+            actors=settings.actors,
+            lockstep=settings.lockstep,
         )
     draw_curves([folder], folder / "curve.png", f"{settings.game}, {settings.algo}")
     print(
@@ -165,20 +201,39 @@ def config_class(algo: str) -> type[PpoConfig] | type[ValueConfig]:
 
 
 def _learn_settings(
-    algo: str, kind: str, config: Path | None, steps: int | None, minutes: float | None, seed: int
+    game: str,
+    algo: str,
+    kind: str,
+    config: Path | None,
+    steps: int | None,
+    minutes: float | None,
+    seed: int,
 ) -> PpoConfig | ValueConfig:
-    """The learner's settings: those for the observation, then the algorithm's, the file's, the options'."""
+    """The learner's settings: those for the observation, then the algorithm's, the game's, the file's and the
+    options'.
+    """
     from frameperfect.cli.settings_file import read_settings
 
     settings = config_class(algo)
     plain = dataclasses.asdict(settings())
     fitting = dataclasses.asdict(settings.for_observation(kind))
     changes = {name: value for name, value in fitting.items() if value != plain[name]}
+    if kind == "features":
+        changes |= game_settings(game, algo)
     if config is not None:
         changes |= read_settings(config, settings)
     if steps is not None or minutes is not None:
         changes |= {"steps": steps, "minutes": minutes}
     return settings.named(algo, **{**changes, "seed": seed})
+
+
+def game_settings(game: str, algo: str) -> dict[str, Any]:
+    """What the game itself says of training on its features: `[train.ALGO]` of its game.toml."""
+    from frameperfect.cli.settings_file import check_settings
+    from frameperfect.game import load_game
+
+    loaded = load_game(game)
+    return check_settings(f"{loaded.name}, [train.{algo}]", loaded.train.get(algo, {}), config_class(algo))
 
 
 def observation_kind(game: str, env: dict[str, Any]) -> str:

@@ -7,16 +7,19 @@ resets: it is no experience. With SAME_STEP the environment resets at once and g
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
+import torch
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from frameperfect.errors import LearningError
+from frameperfect.errors import LearningError, Unsupported
+from frameperfect.learn import checkpoint
 from frameperfect.learn.spaces import Actions, Arrays, Input, actions_of, arrays, inputs_of
 
 Bools = NDArray[np.bool_]
@@ -31,22 +34,60 @@ class EpisodeEnd:
     info: dict[str, Any] = field(default_factory=dict)
 
 
-class Episodes:
+class Acting:
+    """What plays for a learner, here (`Episodes`) or in other processes (runtime/): the spaces that it plays
+    in, and how its latest episodes went.
+    """
+
+    columns: ClassVar[tuple[str, ...]] = ()
+    """What `measures` gives, by name."""
+
+    def __init__(self, n: int, inputs: tuple[Input, ...], actions: Actions, same_step: bool) -> None:
+        self.n = n
+        """Environments in all."""
+        self.inputs = inputs
+        self.actions = actions
+        self.same_step = same_step
+        self.updates = 0
+        """Of the network that it plays by, as the trainer says."""
+        self.recent: deque[tuple[float, int]] = deque(maxlen=100)
+        self.episodes = 0
+
+    def begin(self, seed: int) -> None:
+        """New episodes everywhere."""
+        raise NotImplementedError
+
+    def measures(self) -> dict[str, float]:
+        """What the curves show of it since the last call."""
+        return {}
+
+    def save(self) -> dict[str, torch.Tensor]:
+        """The episodes under way, for `restore`; as much of them as can be saved."""
+        return {}
+
+    def restore(self, tensors: dict[str, torch.Tensor]) -> bool:
+        """Go on with the episodes that `save` gave. False, and nothing done, where they can't be."""
+        return False
+
+
+class Episodes(Acting):
     """Owns the vector environment. What goes on exactly from a checkpoint is in `obs`, `starts`,
     `resetting`, `totals`, `lengths` and `recent`.
     """
 
     def __init__(self, envs: gymnasium.vector.VectorEnv[Any, Any, Any]) -> None:
-        self.envs = envs
-        self.n = envs.num_envs
-        self.inputs: tuple[Input, ...] = inputs_of(envs.single_observation_space)
-        self.actions: Actions = actions_of(envs.single_action_space)
         mode = envs.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         if mode == AutoresetMode.DISABLED:
             raise LearningError(
                 "the vector environment does not reset by itself; make it with NEXT_STEP or SAME_STEP"
             )
-        self.same_step = mode == AutoresetMode.SAME_STEP
+        super().__init__(
+            envs.num_envs,
+            inputs_of(envs.single_observation_space),
+            actions_of(envs.single_action_space),
+            mode == AutoresetMode.SAME_STEP,
+        )
+        self.envs = envs
         # send and recv, where the environment has them, leave room for bookkeeping while it runs
         self.overlap = hasattr(envs, "send") and hasattr(envs, "recv")
         self.obs: Arrays = {}
@@ -54,8 +95,6 @@ class Episodes:
         self.resetting = np.zeros(self.n, bool)
         self.totals = np.zeros(self.n)
         self.lengths = np.zeros(self.n, np.int64)
-        self.recent: deque[tuple[float, int]] = deque(maxlen=100)
-        self.episodes = 0
 
     def begin(self, seed: int) -> None:
         """Reset all environments: new episodes."""
@@ -87,6 +126,34 @@ class Episodes:
         self.totals[ended] = 0
         self.lengths[ended] = 0
         return done
+
+    def save(self) -> dict[str, torch.Tensor]:
+        """See `Acting.save`."""
+        tensors = {
+            f"obs.{name}": torch.from_numpy(np.ascontiguousarray(each)) for name, each in self.obs.items()
+        }
+        for name in _ARRAYS:
+            tensors[f"episodes.{name}"] = torch.from_numpy(getattr(self, name).copy())
+        if hasattr(self.envs, "save"):
+            with contextlib.suppress(Unsupported):  # a machine without states: resume begins new episodes
+                for i in range(self.n):
+                    tensors[f"env.{i}"] = torch.frombuffer(bytearray(self.envs.save(i)), dtype=torch.uint8)
+        return tensors
+
+    def restore(self, tensors: dict[str, torch.Tensor]) -> bool:
+        """See `Acting.restore`."""
+        states = checkpoint.part(tensors, "env.")
+        if not states or not hasattr(self.envs, "restore"):
+            return False
+        for i in range(self.n):
+            self.envs.restore(i, states[str(i)].numpy().tobytes())
+        self.obs = {name: each.numpy() for name, each in checkpoint.part(tensors, "obs.").items()}
+        for name in _ARRAYS:
+            setattr(self, name, tensors[f"episodes.{name}"].numpy())
+        return True
+
+
+_ARRAYS = ("starts", "resetting", "totals", "lengths")
 
 
 def final_observations(infos: dict[str, Any], rows: NDArray[np.int64]) -> Arrays:

@@ -22,7 +22,7 @@ class Metrics:
         path = run / FILE
         kept = [row for row in read(run) if row["steps"] <= steps] if steps else []
         self.file = path.open("w", newline="")
-        self.rows = csv.DictWriter(self.file, (*COLUMNS, *losses))
+        self.rows = csv.DictWriter(self.file, (*COLUMNS, *losses), extrasaction="ignore")
         self.rows.writeheader()
         self.rows.writerows(kept)
         self.board = SummaryWriter(str(run / "tensorboard"), purge_step=steps or None)

@@ -21,6 +21,9 @@ from frameperfect.learn.networks import build
 from frameperfect.learn.ppo import Learner
 from frameperfect.learn.rollout import Collector
 from frameperfect.learn.trainer import Progress, Result, Trainer
+from frameperfect.learn.runtime.local import LocalFleet
+from frameperfect.learn.runtime.rollouts import RolloutCrew
+from frameperfect.learn.runtime.steps import ReplayCrew
 from frameperfect.learn.value.config import ValueConfig
 from frameperfect.learn.value.train import ValueTraining
 
@@ -36,6 +39,8 @@ def train(
     progress: Callable[[Progress], None] | None = None,
     resume: bool = False,
 ) -> Result:
+    actors: int = 0,
+    lockstep: bool = False,
     """Train on the vector environment that `make_envs` makes, and keep everything in the folder `run`:
     `checkpoint.safetensors`, `metrics.csv` and `tensorboard/`.
 
@@ -47,25 +52,38 @@ def train(
     `config` says which learner: `PpoConfig` or `ValueConfig`.
 
     Ctrl-C and SIGTERM end training after the update under way, with a checkpoint and a `Result`; a second
+    With `actors`, so many processes play, each on the environments that `make_envs` makes there, while this
+    one learns; a process that dies is replaced. What is learned then depends on timing, except with
+    `lockstep`: they and the learner take turns. A resumed run begins new episodes. `make_envs` may be any
+    callable, also a lambda.
+
     one interrupts at once.
 
     Raises:
         LearningError: the run exists already, spaces can't be learned from, losses are not finite, the disk
             is full. The last checkpoint is kept.
         CheckpointError: nothing to resume from, or from something else.
+        ActorFailed: an actor's environment raised. What was learned until then is kept.
     """
     run = Path(run)
     if not resume and (run / checkpoint.FILE).exists():
         raise LearningError(f"{run} already holds a trained agent: resume it, or choose another folder")
     saved = checkpoint.read(run) if resume else None
     with contextlib.ExitStack() as cleanup:
-        envs = make_envs()
-        cleanup.callback(envs.close)
         training: Trainer
-        if isinstance(config, ValueConfig):
-            training = ValueTraining(envs, config, run)
+        if actors:
+            seed = config.seed + (saved[1]["steps"] if saved is not None else 0)
+            fleet = cleanup.enter_context(contextlib.closing(LocalFleet(make_envs, config, actors, seed)))
+            if isinstance(config, ValueConfig):
+                training = ValueTraining(ReplayCrew(fleet, config, lockstep), config, run)
+            else:
+                training = Training(RolloutCrew(fleet, lockstep), config)
         else:
-            training = Training(envs, config)
+            envs = cleanup.enter_context(contextlib.closing(make_envs()))
+            if isinstance(config, ValueConfig):
+                training = ValueTraining(envs, config, run)
+            else:
+                training = Training(envs, config)
         cleanup.enter_context(_threads(config, training))
         if saved is not None:
             training.restore(*saved)
@@ -80,14 +98,19 @@ class Training(Trainer):
     """PPO: collect a rollout, learn from it."""
 
     name = "ppo"
-    columns = (
+    columns: tuple[str, ...] = (
         "policy_loss", "value_loss", "entropy", "kl", "clip_fraction", "explained_variance", "epochs",
         "learning_rate",
     )  # fmt: skip
 
-    def __init__(self, envs: gymnasium.vector.VectorEnv[Any, Any, Any], config: PpoConfig) -> None:
+    def __init__(
+        self, envs: gymnasium.vector.VectorEnv[Any, Any, Any] | RolloutCrew, config: PpoConfig
+    ) -> None:
         super().__init__(config)
-        self.collector = self.episodes = Collector(envs, config.rollout_steps)
+        self.collector = self.episodes = (
+            envs if isinstance(envs, RolloutCrew) else Collector(envs, config.rollout_steps)
+        )
+        self.columns = (*self.columns, *self.collector.columns)
         self.network = build(self.collector.inputs, self.collector.actions, config, self.device)
         self.learner = Learner(self.network, config, self.device)
         self.collector.attach(self.network, self.device)
@@ -98,8 +121,9 @@ class Training(Trainer):
         rollout, ended = self.collector.collect(self.generator)
         losses = self.learner.update(rollout, self.collector.same_step, left, self.generator)
         self.steps += rollout.real.size
+        self.collector.updates = self.updates
         self.updates += 1
-        return losses, ended
+        return {**losses, **self.collector.measures()}, ended
 
     def more_state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """The optimizer, the scale of rewards and the recurrent state."""
@@ -108,7 +132,7 @@ class Training(Trainer):
         tensors["reward_returns"] = torch.from_numpy(scale.returns.copy())
         if self.collector.state is not None:
             tensors["state.hidden"], tensors["state.cell"] = self.collector.state
-        return tensors, {
+        facts: dict[str, Any] = {
             "optimizer_steps": learner.optimizer.steps,
             "reward_scale": [scale.mean, scale.variance, scale.count],
         }

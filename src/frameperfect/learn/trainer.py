@@ -4,7 +4,6 @@ all learners save.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import threading
 import time
@@ -17,9 +16,9 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from frameperfect.errors import CheckpointError, LearningError, Unsupported
+from frameperfect.errors import ActorFailed, CheckpointError, LearningError
 from frameperfect.learn import checkpoint
-from frameperfect.learn.episodes import EpisodeEnd, Episodes
+from frameperfect.learn.episodes import Acting, EpisodeEnd
 from frameperfect.learn.metrics import Metrics
 
 
@@ -68,10 +67,10 @@ class Trainer(ABC):
 
     name: ClassVar[str]
     """What checkpoints call it."""
-    columns: ClassVar[tuple[str, ...]]
+    columns: tuple[str, ...]
     """The names of its losses."""
     network: Any
-    episodes: Episodes
+    episodes: Acting
 
     def __init__(self, config: Any) -> None:
         self.config = config
@@ -131,7 +130,11 @@ class Trainer(ABC):
                     stopped,
                 )
             left = 1 - self._used()
-            losses, ended = self.advance(left)
+            try:
+                losses, ended = self.advance(left)
+            except ActorFailed as failure:
+                checkpoint.write(run, *self.state())  # the learner is sound
+                raise ActorFailed(f"{failure}; the checkpoint at {self.steps:,} steps is kept") from failure
             self.seconds = spent + time.monotonic() - begun
             now = self._progress(losses, ended, (self.steps - before) / max(self.seconds - spent, 1e-9))
             metrics.add(
@@ -183,16 +186,7 @@ class Trainer(ABC):
         episodes = self.episodes
         tensors = {f"network.{name}": each for name, each in self.network.state_dict().items()}
         tensors["generator"] = self.generator.get_state()
-        for name, array in episodes.obs.items():
-            tensors[f"obs.{name}"] = torch.from_numpy(np.ascontiguousarray(array))
-        for name in _EPISODE_ARRAYS:
-            tensors[f"episodes.{name}"] = torch.from_numpy(getattr(episodes, name).copy())
-        if hasattr(episodes.envs, "save"):
-            with contextlib.suppress(Unsupported):  # a machine without states: resume begins new episodes
-                for i in range(episodes.n):
-                    tensors[f"env.{i}"] = torch.frombuffer(
-                        bytearray(episodes.envs.save(i)), dtype=torch.uint8
-                    )
+        tensors |= episodes.save()
         facts = {
             "learner": self.name,
             "config": self.config.to_json(),
@@ -224,17 +218,11 @@ class Trainer(ABC):
             self.seconds, episodes.episodes = facts["seconds"], facts["episodes"]
             episodes.recent.extend((total, length) for total, length in facts["recent"])
             self.restore_more(tensors, facts)
-            states = checkpoint.part(tensors, "env.")
-            if not states or not hasattr(episodes.envs, "restore"):
+            if episodes.restore(tensors):
+                self.restore_recurrent(tensors)
+            else:
                 # other episodes than those that the first reset gave
                 episodes.begin(self.config.seed + self.steps)
-                return
-            for i in range(episodes.n):
-                episodes.envs.restore(i, states[str(i)].numpy().tobytes())
-            episodes.obs = {name: each.numpy() for name, each in checkpoint.part(tensors, "obs.").items()}
-            for name in _EPISODE_ARRAYS:
-                setattr(episodes, name, tensors[f"episodes.{name}"].numpy())
-            self.restore_recurrent(tensors)
         except (KeyError, RuntimeError, ValueError, TypeError) as wrong:
             raise CheckpointError(f"the checkpoint does not fit this training: {wrong}") from wrong
 
@@ -261,9 +249,6 @@ class Trainer(ABC):
             raise CheckpointError(
                 "the run was trained on other observations or actions than this environment has"
             )
-
-
-_EPISODE_ARRAYS = ("starts", "resetting", "totals", "lengths")
 
 
 def device_of(name: str) -> Any:

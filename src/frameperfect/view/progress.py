@@ -63,8 +63,10 @@ def training_text(now: TrainingProgress) -> tuple[float, str]:
     """What `ProgressLine.update` shows of a training run: steps, steps/s, return and time left."""
     part = now.seconds / (now.seconds + now.seconds_left) if now.seconds else 0.0
     returns = "-" if math.isnan(now.mean_return) else f"{now.mean_return:.1f}"
+    late = now.losses.get("staleness")  # only where actors play in processes of their own
+    behind = "" if late is None or math.isnan(late) else f"{late:.0f} updates behind  "
     return part, (
-        f"{now.steps:,} steps  {now.steps_per_second:,.0f} steps/s  return {returns}  "
+        f"{now.steps:,} steps  {now.steps_per_second:,.0f} steps/s  return {returns}  {behind}"
         f"{clock(now.seconds_left)} left"
     )
 

@@ -41,8 +41,12 @@ class Actor(Episodes):
     def __init__(self, envs: gymnasium.vector.VectorEnv[Any, Any, Any]) -> None:
         super().__init__(envs)
         self.table = alternatives(self.actions)
+        self.stride = self.n
+        """Steps of all environments in one `step`."""
         self.state: tuple[Tensor, Tensor] | None = None
         self.seen: list[Arrays] = []
+        self.means: NDArray[np.float32] | None = None
+        """(n, A): what the network made of every action at the last step; None where it was not asked."""
 
     def attach(self, network: QNetwork, replay: Replay, device: Any) -> None:
         """Act by `network`, on `device`, into `replay`."""
@@ -61,7 +65,7 @@ class Actor(Episodes):
         draws = torch.rand((2, self.n), generator=generator).numpy()
         explores = draws[0] < epsilon
         chosen = np.minimum((draws[1] * len(self.table)).astype(np.int64), len(self.table) - 1)
-        before = None
+        before = self.means = None
         if self.state is not None or not explores.all():
             greedy, before = self._best(generator)
             chosen = np.where(explores, chosen, greedy)
@@ -95,6 +99,7 @@ class Actor(Episodes):
             # copies: sums round by where numbers lie in memory, and an environment's lie anywhere
             obs = {name: torch.tensor(part, device=self.device) for name, part in self.obs.items()}
             means, self.state = self.network(obs, self.state)
+            self.means = means.cpu().numpy()
             best: NDArray[np.int64] = means.argmax(1).cpu().numpy()
         return best, before
 

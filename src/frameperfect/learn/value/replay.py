@@ -8,6 +8,7 @@ terminated is worth 0. The numbers in brackets are those of docs/value.md.
 
 from __future__ import annotations
 
+import copy
 import os
 import tempfile
 from collections.abc import Mapping
@@ -96,6 +97,17 @@ class Replay:
         """The largest priority so far, before its power: that of what was never drawn."""
         self.written = 0
         """Steps that were added."""
+
+    def part(self, first: int, count: int) -> Replay:
+        """Some of the environments as a replay of their own, for who writes them apart from the others: the
+        same rows by the same numbers, and the same priorities.
+        """
+        part = copy.copy(self)
+        part.n = count
+        part.base, part.cursor, part.age = (
+            each[first : first + count] for each in (self.base, self.cursor, self.age)
+        )
+        return part
 
     # -- writing -------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import torch
 
 from frameperfect.learn import checkpoint
 from frameperfect.learn.episodes import EpisodeEnd
+from frameperfect.learn.runtime.steps import ReplayCrew
 from frameperfect.learn.trainer import Trainer
 from frameperfect.learn.value.actor import Actor
 from frameperfect.learn.value.config import ValueConfig
@@ -23,19 +24,23 @@ class ValueTraining(Trainer):
     """Steps of all environments, and so many updates for so many of them."""
 
     name = "value"
-    columns = ("loss", "error", "epsilon", "replay", "learning_rate")
+    columns: tuple[str, ...] = ("loss", "error", "epsilon", "replay", "learning_rate")
 
     def __init__(
-        self, envs: gymnasium.vector.VectorEnv[Any, Any, Any], config: ValueConfig, run: Path | None = None
+        self,
+        envs: gymnasium.vector.VectorEnv[Any, Any, Any] | ReplayCrew,
+        config: ValueConfig,
+        run: Path | None = None,
     ) -> None:
         super().__init__(config)
-        self.actor = self.episodes = Actor(envs)
+        self.actor = self.episodes = envs if isinstance(envs, ReplayCrew) else Actor(envs)
+        self.columns = (*self.columns, *self.actor.columns)
         actions = len(self.actor.table)
         self.network, target = (build(self.actor.inputs, actions, config, self.device) for _ in range(2))
         self.learner = Learner(self.network, target, config, self.device)
         if run is not None:
             run.mkdir(parents=True, exist_ok=True)
-        self.replay = Replay(self.actor.inputs, envs.num_envs, layout(config), run)
+        self.replay = Replay(self.actor.inputs, self.actor.n, layout(config), run)
         self.actor.attach(self.network, self.replay, self.device)
         self.actor.begin(config.seed)
 
@@ -44,16 +49,17 @@ class ValueTraining(Trainer):
         config, actor = self.config, self.actor
         epsilon = self.epsilon(left)
         done: list[EpisodeEnd] = []
-        for _ in range(-(-config.report_steps // actor.n)):
+        for _ in range(-(-config.report_steps // actor.stride)):
+            actor.updates = self.learner.updates
             done += actor.step(1.0 if self.steps < config.learning_starts else epsilon, self.generator)
-            rounds = (self.steps + actor.n) // config.update_every - self.steps // config.update_every
-            self.steps += actor.n
+            rounds = (self.steps + actor.stride) // config.update_every - self.steps // config.update_every
+            self.steps += actor.stride
             if self.replay.written >= config.learning_starts and self.replay.tree.sum:
                 for _ in range(rounds * config.gradient_steps):
                     self.learner.update(self.replay, left, self.generator)
         actor.observe()
-        self.updates = self.learner.updates
         return {
+                self.updates = self.learner.updates
             **self.learner.means(),
             "epsilon": epsilon,
             "replay": min(self.replay.written, len(self.replay.tree)),
@@ -109,6 +115,7 @@ class ValueTraining(Trainer):
 
 
 def layout(config: ValueConfig) -> Shape:
+        assert isinstance(self.actor, Actor)
     """The replay that the settings ask for."""
     return Shape(
         capacity=config.capacity,

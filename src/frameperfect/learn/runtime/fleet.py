@@ -1,0 +1,53 @@
+"""Actors at the learner's service, wherever they run: what the learner asks of them and hears from them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from frameperfect.learn.runtime.actor import Facts, Hello, Order
+from frameperfect.learn.spaces import Arrays
+
+
+@dataclass
+class Chunk:
+    """What an actor played. The arrays are valid until it is given its next order."""
+
+    actor: int
+    arrays: Arrays
+    facts: Facts
+
+
+@dataclass(frozen=True)
+class Lost:
+    """An actor died, and what it was playing is lost; another stands in its place and waits for orders."""
+
+    actor: int
+    why: str
+
+
+class Fleet(ABC):
+    """`size` actors, each of which works on one order at a time."""
+
+    size: int
+    hello: Hello
+
+    @abstractmethod
+    def publish(self, weights: Arrays, version: int) -> None:
+        """From now on an order begins with these weights."""
+
+    @abstractmethod
+    def order(self, actor: int, order: Order) -> None:
+        """Let an actor play."""
+
+    @abstractmethod
+    def take(self) -> Chunk | Lost:
+        """Wait for the next of the actors that were given orders.
+
+        Raises:
+            LearningError: an actor can't play, and says why.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """End all actors; closing twice is harmless."""
