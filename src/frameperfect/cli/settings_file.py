@@ -22,28 +22,38 @@ def read_settings(path: Path, settings: type[PpoConfig] | type[ValueConfig]) -> 
     Raises:
         Refused: it can't be parsed, has an unknown field, or a field of another type.
     """
+    return check_settings(str(path), read_table(path), settings)
+
+
+def check_settings(
+    where: str, fields: Mapping[str, Any], settings: type[PpoConfig] | type[ValueConfig]
+) -> dict[str, Any]:
+    """Fields of a learner's settings as the learner takes them; `where` they stand is for errors.
+
+    Raises:
+        Refused: an unknown field, or a field of another type.
+    """
     import pydantic
 
-    fields = read_table(path)
     known = [field.name for field in dataclasses.fields(settings)]
     for name in fields:
-        unknown(path, "setting", name, known)
+        unknown(where, "setting", name, known)
     try:
         checked = pydantic.TypeAdapter(settings).validate_python(fields)
     except pydantic.ValidationError as wrong:
         first = wrong.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise Refused(f"{path}: {place} = {first['input']!r}: {first['msg'].lower()}") from None
+        raise Refused(f"{where}: {place} = {first['input']!r}: {first['msg'].lower()}") from None
     return {name: getattr(checked, name) for name in fields}
 
 
-def unknown(path: Path, what: str, name: Any, known: Iterable[str]) -> None:
-    """Refuse a name in the file that is not known, with the nearest that is."""
+def unknown(where: str | Path, what: str, name: Any, known: Iterable[str]) -> None:
+    """Refuse a name that is not known, with the nearest that is."""
     known = list(known)
     if name not in known:
         near = difflib.get_close_matches(str(name), known, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known)}"
-        raise Refused(f"{path}: no {what} '{name}'; {hint}")
+        raise Refused(f"{where}: no {what} '{name}'; {hint}")
 
 
 def read_table(path: Path) -> dict[str, Any]:

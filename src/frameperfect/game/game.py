@@ -128,6 +128,11 @@ class Game:
         return self.definition.search
 
     @property
+    def train(self) -> Mapping[str, Mapping[str, Any]]:
+        """By algorithm, settings of a learner that do well on the game's features."""
+        return self.definition.train
+
+    @property
     def has_reward(self) -> bool:
         """Whether anything is ever paid."""
         script = self.definition.script

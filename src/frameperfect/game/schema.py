@@ -362,6 +362,9 @@ class Definition(Section):
     view: ViewSection = ViewSection()
     search: dict[str, SearchSection] = {}
     """Searches by name; the first is the default."""
+    train: dict[str, dict[str, Any]] = {}
+    """By algorithm, settings of a learner that do well on this game's features: `frameperfect train` begins with
+    them."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Definition:
