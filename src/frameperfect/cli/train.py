@@ -220,22 +220,11 @@ def _learn_settings(
     changes = {name: value for name, value in fitting.items() if value != plain[name]}
     if kind == "features":
         changes |= game_settings(game, algo)
-    if kind == "features":
-        changes |= game_settings(game, algo)
     if config is not None:
         changes |= read_settings(config, settings)
     if steps is not None or minutes is not None:
         changes |= {"steps": steps, "minutes": minutes}
     return settings.named(algo, **{**changes, "seed": seed})
-
-
-def game_settings(game: str, algo: str) -> dict[str, Any]:
-    """What the game itself says of training on its features: `[train.ALGO]` of its game.toml."""
-    from frameperfect.cli.settings_file import check_settings
-    from frameperfect.game import load_game
-
-    loaded = load_game(game)
-    return check_settings(f"{loaded.name}, [train.{algo}]", loaded.train.get(algo, {}), config_class(algo))
 
 
 def game_settings(game: str, algo: str) -> dict[str, Any]:
