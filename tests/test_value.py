@@ -781,14 +781,19 @@ def test_the_command_line_trains_resumes_evaluates_and_watches_it(tmp_path: Path
     fails(refused, "rollout_steps")
 
 
-def test_the_page_points_at_code_that_is_there() -> None:
-    page = (Path(__file__).parents[1] / "docs/value.md").read_text()
+PAGES = ("value", "dqn", "rainbow", "iqn", "rainbow-iqn", "r2d2", "a2c")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_an_algorithms_page_has_numbered_details_that_point_at_code_that_is_there(name: str) -> None:
+    page = (Path(__file__).parents[1] / f"docs/{name}.md").read_text()
+    package = "frameperfect.learn" if name == "a2c" else "frameperfect.learn.value"
     rows = [line for line in page.splitlines() if re.match(r"\| \d+ \|", line)]
-    assert [int(row.split("|")[1]) for row in rows] == list(range(1, len(rows) + 1))
+    assert rows and [int(row.split("|")[1]) for row in rows] == list(range(1, len(rows) + 1))
     for row in rows:
         places = re.findall(r"`(\w+)\.([\w.]+)`", row.split("|")[3])
         assert places
         for module, path in places:
-            found: Any = importlib.import_module(f"frameperfect.learn.value.{module}")
-            for name in path.split("."):
-                found = getattr(found, name)
+            found: Any = importlib.import_module(f"{package}.{module}")
+            for part in path.split("."):
+                found = getattr(found, part)
