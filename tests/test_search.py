@@ -504,7 +504,10 @@ def test_the_command_finds_the_way_and_proves_it(folder: Path, tmp_path: Path) -
 def test_the_command_says_in_a_line_what_is_wrong(folder: Path, tmp_path: Path) -> None:
     for arguments, message in [
         (["--resume"], "no search to go on with"),
-        (["--method", "magic"], "no method 'magic'; there are beam, exhaustive, go-explore, improve"),
+        (
+            ["--method", "magic"],
+            "no method 'magic'; there are beam, exhaustive, go-explore, brute, jerk, improve",
+        ),
         (["--budget", "long"], "'long' is no budget"),
         (["--search", "out"], "has no [search.out]"),
         (["--start", "middle"], "has no start 'middle'"),
@@ -533,10 +536,10 @@ def test_ctrl_c_keeps_everything_and_resume_goes_on(folder: Path, tmp_path: Path
 
 SLOW = """
 import sys, time
-from frameperfect.cli import search
+from frameperfect.cli import search_view
 from frameperfect.search import generations
 generations.BATCH = 5
-search._View.PAUSE = 0.0
+search_view.EVERY = 0.0
 advance = generations.Generations.advance
 def slowly(self):
     time.sleep(0.02)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from frameperfect.cli.app import Interrupted, Refused, app, console, example, say
+from frameperfect.cli.app import Interrupted, Refused, app, example, say
+from frameperfect.cli.search_view import Interrupts, View
 
 if TYPE_CHECKING:
-    from frameperfect.search import Problem, Progress, Result
+    from frameperfect.search import Problem, Result
 
 SEARCHES = Path("searches")
-METHODS = ("beam", "exhaustive", "go-explore", "improve")
 
 
 @app.command(
@@ -24,13 +21,16 @@ METHODS = ("beam", "exhaustive", "go-explore", "improve")
         "search Skyrunner-Nes --start stage1 --budget 2m",
         "search Skyrunner-Nes --method exhaustive --budget 4GiB --out best.fm2",
         "search Skyrunner-Nes --start stage1 --budget 10m --resume",
+        "search Skyrunner-Nes --start stage1 --pin best.fpm --from 600",
     )
 )
 def search(
     game: Annotated[str, typer.Argument(help="A game's name, or the folder of its game.toml.")],
     name: Annotated[str | None, typer.Option("--search", help="Which [search.NAME]; the first.")] = None,
     start: Annotated[str | None, typer.Option(help="A start of the game.")] = None,
-    method: Annotated[str, typer.Option(help="beam, exhaustive, go-explore or improve.")] = "beam",
+    method: Annotated[
+        str, typer.Option(help="beam, exhaustive, go-explore, brute, jerk or improve.")
+    ] = "beam",
     budget: Annotated[str, typer.Option(help="90s, 2m, 1h, 4GiB, 1e6states, or several: 2m,4GiB.")] = "2m",
     out: Annotated[Path | None, typer.Option(help="The movie: .fpm, .fm2 or .bk2.")] = None,
     threads: Annotated[int, typer.Option(min=0, help="Machines at work; 0: one a processor.")] = 0,
@@ -39,52 +39,61 @@ def search(
     movie: Annotated[
         list[Path] | None, typer.Option(help="What improve improves; more of them are spliced with it.")
     ] = None,
+    pin: Annotated[
+        Path | None, typer.Option(help="A known movie to begin in or keep near: see [search.NAME.pin].")
+    ] = None,
+    frame: Annotated[
+        int | None, typer.Option("--from", min=1, help="The frame of the pinned movie to begin at.")
+    ] = None,
     core: Annotated[str | None, typer.Option(help="Another core than the game's own.")] = None,
+    allow_drift: Annotated[
+        bool, typer.Option("--allow-drift", help="Search a machine that is not deterministic.")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an equal search stopped.")] = False,
 ) -> None:
-    """Search for the fastest run. Ctrl-C keeps everything; the winner is replayed in a fresh process."""
+    """Search for the fastest run. Ctrl-C keeps everything; the winner is replayed in a fresh process.
+
+    In a terminal, p pauses: edit the rules in game.toml, and p goes on by them.
+    """
     from frameperfect.cli.play import game_reference
     from frameperfect.game import load_game
     from frameperfect.movie import load_movie
-    from frameperfect.search import Budget, Problem, beam, exhaustive, go_explore, improve
+    from frameperfect.search import METHODS, Budget, Driver, Problem, make_method
     from frameperfect.search.problem import find_search
 
     if method not in METHODS:
         raise Refused(f"no method '{method}'; there are {', '.join(METHODS)}")
     if (method == "improve") != bool(movie):
         raise Refused("--movie is for --method improve, which needs one")
-    if resume and method not in ("beam", "exhaustive"):
-        raise Refused(f"{method} keeps no checkpoint to go on from; beam and exhaustive do")
     known = [load_movie(one) for one in movie or ()]
     allowed = Budget.parse(budget)
     found = load_game(game_reference(game))
     name, section = find_search(found, name or (start if start in found.search else None))
-    with Problem(found, name, start=start, threads=threads, memory=allowed.memory, core=core) as problem:
+    with Problem(
+        found, name, start=start, threads=threads, memory=allowed.memory, core=core,
+        pin=None if pin is None else load_movie(pin), frame=frame, allow_drift=allow_drift,
+    ) as problem:  # fmt: skip
         label = "-".join(filter(None, (found.name, name, problem.start if problem.start != name else None)))
         path = out or SEARCHES / f"{label}.fpm"
         path.parent.mkdir(parents=True, exist_ok=True)
         kept = path.with_name(f"{path.stem}-{method}.search")
         if kept.exists() and not resume:
             say(f"{kept} holds a search that stopped, and --resume goes on with it; this one begins anew")
+        led = f", after {problem.lead_frames} frames of the pinned movie" if problem.lead_frames else ""
         say(
-            f"{found.name} from {problem.start or 'power-on'}: {method}, {len(problem.names)} inputs "
+            f"{found.name} from {problem.start or 'power-on'}{led}: {method}, {len(problem.names)} inputs "
             f"held for {section.frames} frame{'s' if section.frames > 1 else ''}, "
             f"{problem.expander.threads} threads, {allowed.memory >> 20:,} MiB"
         )
-        with _interrupts() as interrupted, _View(problem) as view:
-            seen: dict[str, Any] = {"watch": view.show, "stop": interrupted}
-            going: dict[str, Any] = {"checkpoint": kept, "resume": resume}
-            if method == "beam":
-                result = beam(problem, allowed, seed=seed, width=width, **seen, **going)
-            elif method == "exhaustive":
-                result = exhaustive(problem, allowed, **seen, **going)
-            elif method == "go-explore":
-                result = go_explore(problem, allowed, seed=seed, **seen)
-            else:
-                result = improve(problem, known[0], known[1:], allowed, seed=seed, stop=interrupted)
-        _report(result, problem, path)
-    if method not in ("beam", "exhaustive"):
-        return
+        way = make_method(method, problem, allowed, seed=seed, width=width, movies=known)
+        with Interrupts() as interrupts, View(problem, interrupts) as view:
+            driver = Driver(
+                way, watch=view.show, stop=interrupts.came, pause=view.pause, checkpoint=kept, resume=resume
+            )
+            if driver.edited:
+                view.say("The rules are not those the search was begun with: what it holds is judged anew.")
+            result = driver.finish()
+        report(result, problem, path)
     if result.stopped not in ("interrupt", "seconds", "states"):
         kept.unlink(missing_ok=True)  # proven, and there is nothing to go on with
     if result.stopped == "interrupt":
@@ -93,7 +102,7 @@ def search(
         say(f"The budget is used up; a larger --budget and --resume go on from {kept}.")
 
 
-def _report(result: Result, problem: Problem, path: Path) -> None:
+def report(result: Result, problem: Problem, path: Path) -> None:
     """Prove what was found, and say it."""
     from frameperfect.view.progress import clock
 
@@ -115,90 +124,3 @@ def _report(result: Result, problem: Problem, path: Path) -> None:
     say(result.claim)
     assert result.verdict is not None
     say(result.verdict.text)
-
-
-@contextmanager
-def _interrupts() -> Iterator[Any]:
-    """A function that says whether Ctrl-C (or SIGTERM) came; a second one interrupts as usual."""
-    came: list[int] = []
-
-    def hear(number: int, frame: Any) -> None:
-        if came:
-            raise KeyboardInterrupt
-        came.append(number)
-
-    before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(came)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-class _View:
-    """How a search goes: a table in a terminal, a line every so often in a pipe."""
-
-    PAUSE = 10.0
-    """Seconds between two lines."""
-
-    def __init__(self, problem: Problem) -> None:
-        from rich.live import Live
-
-        self._rate = problem.expander.machine.frame_rate
-        self._frames = problem.section.frames
-        self._console = console()
-        self._live = Live(console=self._console, refresh_per_second=4) if self._console.is_terminal else None
-        self._last = 0.0
-
-    def __enter__(self) -> _View:
-        if self._live is not None:
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._live is not None:
-            self._live.stop()
-
-    def show(self, now: Progress) -> None:
-        """Show it, if it is time to."""
-        if now.seconds - self._last < (0.2 if self._live is not None else self.PAUSE):
-            return
-        self._last = now.seconds
-        rows = self._rows(now)
-        if self._live is not None:
-            self._live.update(_table(rows))
-        else:
-            print("  ".join(f"{name} {value}" for name, value in rows), flush=True)
-
-    def _rows(self, now: Progress) -> list[tuple[str, str]]:
-        from frameperfect.view.progress import clock
-
-        frames = now.step * self._frames
-        fastest = "none yet"
-        if now.best_frames is not None:
-            fastest = f"{now.best_frames} frames, {now.best_frames / self._rate:.2f} s"
-        left = clock(now.seconds / now.part - now.seconds) if now.part > 0 else "-"
-        return [
-            ("round", str(now.round + 1)),
-            ("generation", f"{now.step:,} ({frames / self._rate:.2f} s of play)"),
-            ("frontier", f"{now.frontier:,}"),
-            ("fastest", fastest),
-            ("best", now.best),
-            ("states", f"{now.states:,} at {now.states_per_second:,.0f}/s"),
-            ("seen before", f"{now.duplicates / max(now.states, 1):.1%}"),
-            ("failed", f"{now.failed:,}"),
-            ("dropped", f"{now.dropped:,}"),
-            ("memory", f"{now.memory / (1 << 20):,.0f} MiB"),
-            ("left", left),
-        ]
-
-
-def _table(rows: list[tuple[str, str]]) -> Any:
-    from rich.table import Table
-
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim")
-    table.add_column()
-    for name, value in rows:
-        table.add_row(name, value)
-    return table

@@ -26,9 +26,8 @@ Arrays = dict[str, NDArray[Any]]
 
 Names = Mapping[str, list[str]]
 
-Pause = Callable[[], Problem | None]
-"""Asked after each batch: returns when the search may go on, with the problem as its rules are now if they
-were edited, which the search then takes for its own."""
+Pause = Callable[["Driver"], None]
+"""Called after each batch: returns when the search may go on; it may `edit` the rules."""
 
 
 class Method(ABC):
@@ -113,7 +112,7 @@ class Driver:
             method: what to run; closed with `close`, or by `finish`.
             watch: called after each batch.
             stop: asked after each batch; true ends the search with what it has.
-            pause: asked after each batch.
+            pause: called after each batch.
             checkpoint: a file to keep the search in, written every so often and at the end.
             resume: go on from that file.
 
@@ -144,11 +143,10 @@ class Driver:
             if self._watch is not None:
                 self._watch(method.progress())
             if self._pause is not None:
-                began = time.monotonic()
-                fresh = self._pause()
-                method.budget.begun += time.monotonic() - began
-                if fresh is not None:
-                    self.edit(fresh)
+                began, begun = time.monotonic(), method.budget.begun
+                self._pause(self)
+                if method.budget.begun == begun:  # otherwise it was edited, and its clock is set anew
+                    method.budget.begun += time.monotonic() - began
             if self.checkpoint is not None and self.checkpoint.due:
                 self.write()
         return ""
@@ -193,13 +191,16 @@ class Driver:
         method.budget.spent, method.budget.begun = told["seconds"], time.monotonic()
         method.load(told["search"], arrays, told["progress"] if self.edited else None)
 
-    def edit(self, fresh: Problem) -> None:
-        """Go on by other rules: `fresh` is taken in the place of the method's problem.
+    def edit(self) -> bool:
+        """Read the rules again and go on by them; whether they have changed.
 
         Raises:
-            SearchError: what changed can't change in mid-search; all is as it was, and `fresh` is closed.
+            FrameperfectError: they are wrong, or what changed can't change in mid-search; all is as it was.
         """
         problem = self.method.problem
+        fresh = problem.reread()
+        if fresh is None:
+            return False
         try:
             require_equal(problem.place, fresh.place, "this can't change in mid-search")
         except SearchError:
@@ -217,3 +218,4 @@ class Driver:
             raise
         finally:
             fresh.close()
+        return True

@@ -97,6 +97,8 @@ class Progress:
     seconds: float
     part: float
     """Of the budget that is used up, 0 to 1; 0 where there is none."""
+    islands: tuple[str, ...] = ()
+    """A word on each, where the search is several."""
 
     @property
     def states_per_second(self) -> float:
@@ -106,6 +108,10 @@ class Progress:
 
 Watch = Callable[[Progress], None]
 Stop = Callable[[], bool]
+
+
+DRIFT_TRIES = 5
+"""How often a run is played where it need not be the same each time."""
 
 
 @dataclass
@@ -141,15 +147,19 @@ class Result:
     def prove(self, problem: Problem, path: Path | None = None) -> Result:
         """Make the movie, play it on another machine, and replay its file in a fresh process.
 
+        It is also played through without restoring states, as the movie will be, to see that it does what the
+        search saw. Where the problem allows drift, both may fail, and `notes` say so.
+
         Args:
             problem: that was searched.
             path: where the movie is kept, in the format of its suffix.
 
         Raises:
-            SearchError: it does not replay.
+            SearchError: it does not replay, or does not do what it did.
         """
         self.movie = problem.movie(self.path)
         self.frames = self.movie.frames
+        self._play_through(problem)
         self.movie.comments.append(f"found by {self.method}: {self.claim}")
         if not self.frames:
             return self  # the start is the best there is: nothing to replay
@@ -160,8 +170,26 @@ class Result:
             save_movie(from_power_on(self.movie, problem.game) if whole else self.movie, file)
             self.verdict = verify(file, game=problem.game)
         if not self.verdict:
-            raise SearchError(f"the run that was found does not replay: {self.verdict.text}")
+            if not problem.allow_drift:
+                raise SearchError(f"the run that was found does not replay: {self.verdict.text}")
+            self.notes.append(f"drift: the movie does not replay: {self.verdict.text}")
         return self
+
+    def _play_through(self, problem: Problem) -> None:
+        tries = 1 if not problem.allow_drift else DRIFT_TRIES
+        seen = [problem.played(self.path) for _ in range(tries)]
+        as_found = sum(won if self.won else score == self.score for won, score in seen)
+        what = "wins" if self.won else f"scores {self.score:g}"
+        if problem.allow_drift:
+            again = "the same each time" if len(set(seen)) == 1 else "not the same each time"
+            self.notes.append(
+                f"drift: the run {what}; in {tries} plays from the start it did so {as_found} times, {again}"
+            )
+        elif not as_found:
+            raise SearchError(
+                f"the run {what} only from restored states, not when it is played through: this machine's "
+                "states do not hold all of it; --allow-drift searches it all the same"
+            )
 
 
 def note_rules(counts: Mapping[str, int], states: int, problem: Problem, won: bool) -> list[str]:
