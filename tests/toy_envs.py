@@ -86,3 +86,49 @@ class Unsaved(Cue):
     """The same, and can't be saved."""
 
     save = restore = property()  # type: ignore[assignment]
+
+
+class DeepSea(VectorEnv[Any, Any, Any]):
+    """A chain of `size` cells (deep sea of bsuite, Osband et al. 2020, with its random actions): each step
+    goes down a row, and right only by the action that is right in this cell, else left. Going right all the
+    way costs a hundredth of what the far corner gives, 1, and takes 2 ** size episodes by chance. An episode
+    has `size` steps. The observation is one-hot.
+    """
+
+    def __init__(self, n: int, size: int) -> None:
+        self.num_envs, self.size = n, size
+        self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}
+        self.single_observation_space = spaces.Box(0, 1, (size * size,), np.float32)
+        self.single_action_space = spaces.Discrete(2)
+        self.observation_space = batch_space(self.single_observation_space, n)
+        self.action_space = batch_space(self.single_action_space, n)
+        self.right = np.random.default_rng(size).integers(0, 2, (size, size))
+        self.row = np.zeros(n, np.int64)
+        self.column = np.zeros(n, np.int64)
+
+    def _see(self) -> Any:
+        seen = np.zeros((self.num_envs, self.size * self.size), np.float32)
+        inside = self.row < self.size
+        at = self.row * self.size + self.column
+        seen[np.flatnonzero(inside), at[inside]] = 1
+        return seen
+
+    def reset(self, *, seed: Any = None, options: Any = None) -> Any:
+        self.row[:] = self.column[:] = 0
+        return self._see(), {}
+
+    def step(self, actions: Any) -> Any:
+        right = np.asarray(actions) == self.right[self.row, self.column]
+        corner = right & (self.column == self.size - 1) & (self.row == self.size - 1)
+        rewards = np.where(right, -0.01 / self.size, 0.0) + corner
+        self.column = np.clip(self.column + np.where(right, 1, -1), 0, self.size - 1)
+        self.row += 1
+        ended = self.row == self.size
+        self.row[ended] = self.column[ended] = 0
+        return self._see(), rewards, ended, np.zeros(self.num_envs, bool), {}
+
+    def save(self, i: int) -> bytes:
+        return bytes([int(self.row[i]), int(self.column[i])])
+
+    def restore(self, i: int, state: bytes) -> None:
+        self.row[i], self.column[i] = state

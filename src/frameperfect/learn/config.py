@@ -39,6 +39,7 @@ class PpoConfig(Settings):
 
     by_name: ClassVar = NAMED
     by_observation: ClassVar = _FOR_OBSERVATION
+    with_novelty: ClassVar = {"rnd": 0.5, "normalise_rewards": True}
 
     steps: int | None = 1_000_000
     minutes: float | None = None
@@ -73,6 +74,12 @@ class PpoConfig(Settings):
     normalise_rewards: bool = False
     """By the running deviation of the discounted return, cut at 10."""
 
+    rnd: float = 0.0
+    """Weight of the advantages of novelty beside the reward's (random network distillation); 0: no RND."""
+    rnd_gamma: float = 0.99
+    """Of novelty, which does not end with an episode."""
+    rnd_learning_rate: float = 1e-4
+
     optimizer: str = "adam"
     """"adam" or "rmsprop", with epsilon 1e-5."""
     hidden: tuple[int, ...] | None = None
@@ -94,14 +101,21 @@ class PpoConfig(Settings):
     def __post_init__(self) -> None:
         if self.steps is None and self.minutes is None:
             raise LearningError("training has no end: set steps or minutes")
-        positive = ("rollout_steps", "epochs", "learning_rate", "clip_range", "max_grad_norm")
+        positive = (
+            "rollout_steps",
+            "epochs",
+            "learning_rate",
+            "clip_range",
+            "max_grad_norm",
+            "rnd_learning_rate",
+        )
         for name in positive:
             if getattr(self, name) <= 0:
                 raise LearningError(f"{name} must be above 0, not {getattr(self, name)}")
-        for name in ("batch_size", "entropy_coef", "value_coef", "lstm", "sequence_length"):
+        for name in ("batch_size", "entropy_coef", "value_coef", "lstm", "sequence_length", "rnd"):
             if getattr(self, name) < 0:
                 raise LearningError(f"{name} must not be below 0, and is {getattr(self, name)}")
-        for name in ("gamma", "gae_lambda"):
+        for name in ("gamma", "gae_lambda", "rnd_gamma"):
             if not 0 <= getattr(self, name) <= 1:
                 raise LearningError(f"{name} must lie in 0 to 1, not {getattr(self, name)}")
         for name, choices in (("optimizer", ("adam", "rmsprop")), ("activation", ("tanh", "relu"))):

@@ -143,6 +143,7 @@ class ActorCritic(nn.Module):  # type: ignore[misc]
 
     def __init__(self, inputs: tuple[Input, ...], actions: Actions, config: PpoConfig) -> None:
         super().__init__()
+        self.inputs = inputs
         self.actions = actions
         pictures = [each for each in inputs if each.pixels]
         vectors = tuple(each for each in inputs if not each.pixels)

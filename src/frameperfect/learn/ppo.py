@@ -17,6 +17,7 @@ from frameperfect.learn.config import PpoConfig
 from frameperfect.learn.distributions import Distribution
 from frameperfect.learn.mlp import Mlp
 from frameperfect.learn.networks import ActorCritic, flatten
+from frameperfect.learn.novelty import Novelty
 from frameperfect.learn.optimizer import optimizer
 from frameperfect.learn.rollout import Rollout
 from frameperfect.learn.running import RewardScale
@@ -99,6 +100,7 @@ class Learner:
         self.rate = config.learning_rate
         self.heads = (Mlp(network.actor), Mlp(network.critic)) if network.plain else None
         self.rewards = RewardScale(config.gamma)
+        self.novelty = Novelty(network.inputs, config, device) if config.rnd else None
 
     def update(self, rollout: Rollout, same_step: bool, left: float, generator: Any) -> dict[str, float]:
         """Learn from a rollout; `left` is the part of the training that is still to come (1 at the start).
@@ -116,6 +118,8 @@ class Learner:
         if config.normalise_rewards:  # [12]
             rewards = self.rewards.scale(rewards, rollout.ended)
         advantages, returns = rollout.advantages(rewards, same_step, config.gamma, config.gae_lambda)
+        if self.novelty is not None:
+            advantages += config.rnd * self.novelty.advantages(rollout)
         everything = Batch(
             rollout.actions.flatten(0, 1),
             rollout.log_probs.flatten(),
@@ -141,6 +145,8 @@ class Learner:
             # only now: until here the network must see what it saw when it acted
             self.network.vectors.observe(obs)
         means = self._means(terms, clip_range)
+        if self.novelty is not None:
+            means |= self.novelty.learn(config.epochs, self.minibatches(len(rollout.real.ravel())), generator)
         means["explained_variance"] = (
             1 - float((target - values).var()) / spread if spread > 0 else float("nan")
         )

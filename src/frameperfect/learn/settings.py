@@ -20,6 +20,8 @@ class Settings:
     """What each named algorithm sets."""
     by_observation: ClassVar[Mapping[str, Mapping[str, Any]]]
     """What each kind of observation sets."""
+    with_novelty: ClassVar[Mapping[str, Any]]
+    """What a reward for novelty sets."""
 
     @classmethod
     def named(cls, name: str, **settings: Any) -> Self:

@@ -42,7 +42,7 @@ _WHOLE_FROM_1 = (
 )  # fmt: skip
 _ABOVE_0 = (
     "learning_rate", "max_grad_norm", "kappa", "noisy_sigma", "priority_epsilon",
-    "target_rate",
+    "target_rate", "rnd_learning_rate",
 )  # fmt: skip
 _0_TO_1 = (
     "gamma", "epsilon_start", "epsilon_end", "epsilon_fraction", "priority", "importance_start", "risk_level",
@@ -58,6 +58,7 @@ class ValueConfig(Settings):
 
     by_name: ClassVar = NAMED
     by_observation: ClassVar = _FOR_OBSERVATION
+    with_novelty: ClassVar = {"rnd": 1.0}
 
     steps: int | None = 1_000_000
     minutes: float | None = None
@@ -129,6 +130,11 @@ class ValueConfig(Settings):
     save_replay: bool = True
     """Keep the replay in checkpoints: without it a resumed run fills another before it learns."""
 
+    rnd: float = 0.0
+    """What an endless stream of the mean novelty so far is worth in points (random network distillation);
+    0: no RND."""
+    rnd_learning_rate: float = 1e-4
+
     hidden: tuple[int, ...] | None = None
     """Layers under the streams. None: (128, 128) on vectors, none above a CNN."""
     streams: tuple[int, ...] = ()
@@ -166,7 +172,7 @@ class ValueConfig(Settings):
         for name in _0_TO_1:
             if not 0 <= getattr(self, name) <= 1:
                 raise LearningError(f"{name} must lie in 0 to 1, not {getattr(self, name)}")
-        for name in ("learning_starts", "lstm", "burn_in", "replay_gib"):
+        for name in ("learning_starts", "lstm", "burn_in", "replay_gib", "rnd"):
             if getattr(self, name) < 0:
                 raise LearningError(f"{name} must not be below 0, and is {getattr(self, name)}")
         for name, choices in _CHOICES.items():

@@ -19,6 +19,7 @@ from frameperfect.learn.spaces import Arrays
 from frameperfect.learn.value import losses
 from frameperfect.learn.value.config import ValueConfig
 from frameperfect.learn.value.network import QNetwork
+from frameperfect.learn.value.novelty import Novelty
 from frameperfect.learn.value.replay import STEP, TERMINATED, Draw, Replay
 
 Tensor: TypeAlias = "torch.Tensor"
@@ -52,6 +53,7 @@ class Learner:
         self.target_flat.copy_(self.flat.data)
         target.vectors = network.vectors  # one set of statistics
         self.optimizer = Adam(self.flat)
+        self.novelty = Novelty(network.inputs, config, device) if config.rnd else None
         self.rate = config.learning_rate
         self.updates = 0
         self.terms: list[Tensor] = []
@@ -75,7 +77,9 @@ class Learner:
 
     def _learn_rows(self, replay: Replay, draw: Draw, generator: Any) -> None:
         rows = draw.rows
-        returns, discounts, _, following = replay.lead(rows)
+        returns, discounts, steps, following = replay.lead(rows)
+        if self.novelty is not None:
+            returns = returns + self.novelty.returns(replay, rows, steps, discounts)
         obs, after = (self._send(replay.observations(each)) for each in (rows, following))
         with torch.inference_mode():
             ahead = self.target.embed(after)
@@ -102,6 +106,8 @@ class Learner:
         before = np.concatenate([np.full((1, count), STEP), kinds[:-1]])
         inside = np.logical_and.accumulate(before == STEP) & ((kinds == STEP) | (kinds == TERMINATED))
         returns, discounts, steps, _ = replay.lead(rows[inside])
+        if self.novelty is not None:
+            returns = returns + self.novelty.returns(replay, rows[inside], steps, discounts)
         step, sequence = np.nonzero(inside)
         now, then = step * count + sequence, (step + steps) * count + sequence
         following = self._put(then)

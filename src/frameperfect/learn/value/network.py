@@ -57,6 +57,7 @@ class QNetwork(nn.Module):  # type: ignore[misc]
     def __init__(self, inputs: tuple[Input, ...], actions: int, config: ValueConfig) -> None:
         super().__init__()
         self.config = config
+        self.inputs = inputs
         self.actions = actions
         pictures = [each for each in inputs if each.pixels]
         vectors = tuple(each for each in inputs if not each.pixels)
