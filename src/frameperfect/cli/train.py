@@ -29,6 +29,9 @@ def train(
     game: Annotated[str, typer.Argument(help="A game's name, or the folder of its game.toml.")],
     run: Annotated[str | None, typer.Option(help="The run's name: it lies in runs/NAME.")] = None,
     algo: Annotated[str, typer.Option(help="ppo, a2c, dqn, rainbow, iqn or rainbow-iqn.")] = "ppo",
+    rnd: Annotated[
+        bool, typer.Option("--rnd", help="Reward what is new as well (random network distillation).")
+    ] = False,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Stop after so many steps of all environments.")
     ] = None,
@@ -95,7 +98,7 @@ def train(
         if resume and (each / "config.json").is_file():
             settings = _resumed(each, name, steps, minutes)
         else:
-            learn = _learn_settings(name, algo, kind, config, steps, minutes, seed + i)
+            learn = _learn_settings(name, algo, kind, rnd, config, steps, minutes, seed + i)
             settings = RunConfig(name, env, envs, algo, dataclasses.asdict(learn))
         if actors is not None:
             settings = dataclasses.replace(settings, actors=actors, lockstep=lockstep, cluster=cluster)
@@ -204,13 +207,14 @@ def _learn_settings(
     game: str,
     algo: str,
     kind: str,
+    rnd: bool,
     config: Path | None,
     steps: int | None,
     minutes: float | None,
     seed: int,
 ) -> PpoConfig | ValueConfig:
-    """The learner's settings: those for the observation, then the algorithm's, the game's, the file's and the
-    options'.
+    """The learner's settings: those for the observation, then the algorithm's, the game's, novelty's, the
+    file's and the options'.
     """
     from frameperfect.cli.settings_file import read_settings
 
@@ -220,6 +224,8 @@ def _learn_settings(
     changes = {name: value for name, value in fitting.items() if value != plain[name]}
     if kind == "features":
         changes |= game_settings(game, algo)
+    if rnd:
+        changes |= settings.with_novelty
     if config is not None:
         changes |= read_settings(config, settings)
     if steps is not None or minutes is not None:
