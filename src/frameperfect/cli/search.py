@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -49,6 +49,12 @@ def search(
     allow_drift: Annotated[
         bool, typer.Option("--allow-drift", help="Search a machine that is not deterministic.")
     ] = False,
+    islands: Annotated[
+        int, typer.Option(min=1, help="Searches with different seeds, which tell each other.")
+    ] = 1,
+    cluster: Annotated[
+        str | None, typer.Option(help="Put the islands on Ray: the cluster's address, or auto.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an equal search stopped.")] = False,
 ) -> None:
     """Search for the fastest run. Ctrl-C keeps everything; the winner is replayed in a fresh process.
@@ -59,6 +65,7 @@ def search(
     from frameperfect.game import load_game
     from frameperfect.movie import load_movie
     from frameperfect.search import METHODS, Budget, Driver, Problem, make_method
+    from frameperfect.search.islands import Archipelago, Task, forget
     from frameperfect.search.problem import find_search
 
     if method not in METHODS:
@@ -85,17 +92,28 @@ def search(
             f"held for {section.frames} frame{'s' if section.frames > 1 else ''}, "
             f"{problem.expander.threads} threads, {allowed.memory >> 20:,} MiB"
         )
-        way = make_method(method, problem, allowed, seed=seed, width=width, movies=known)
         with Interrupts() as interrupts, View(problem, interrupts) as view:
-            driver = Driver(
-                way, watch=view.show, stop=interrupts.came, pause=view.pause, checkpoint=kept, resume=resume
-            )
-            if driver.edited:
-                view.say("The rules are not those the search was begun with: what it holds is judged anew.")
-            result = driver.finish()
+            seen: dict[str, Any] = {"watch": view.show, "stop": interrupts.came, "pause": view.pause}
+            if islands > 1 or cluster is not None:
+                task = Task(
+                    str(game_reference(game)), name, method, seed=seed, start=start, threads=threads,
+                    seconds=allowed.seconds, states=allowed.states, memory=allowed.memory, width=width,
+                    movies=tuple(str(one.resolve()) for one in movie or ()),
+                    pin=None if pin is None else str(pin.resolve()), frame=frame, core=core,
+                    allow_drift=allow_drift,
+                )  # fmt: skip
+                with Archipelago(task, islands, checkpoint=kept, resume=resume, cluster=cluster) as sea:
+                    result = sea.run(**seen, tell=view.say)
+                    problem.take_rules(sea.masks)
+            else:
+                way = make_method(method, problem, allowed, seed=seed, width=width, movies=known)
+                driver = Driver(way, checkpoint=kept, resume=resume, **seen)
+                if driver.edited:
+                    view.say("The rules are not those it was begun with: what it holds is judged anew.")
+                result = driver.finish()
         report(result, problem, path)
     if result.stopped not in ("interrupt", "seconds", "states"):
-        kept.unlink(missing_ok=True)  # proven, and there is nothing to go on with
+        forget(kept)  # proven, and there is nothing to go on with
     if result.stopped == "interrupt":
         raise Interrupted(f"interrupted; everything is kept in {kept}; go on: add --resume")
     if result.stopped in ("seconds", "states"):

@@ -14,6 +14,7 @@ from frameperfect.errors import FrameperfectError
 
 if TYPE_CHECKING:
     from frameperfect.search import Driver, Problem, Progress
+    from frameperfect.search.islands import Archipelago
 
 EVERY = 10.0
 """Seconds between two lines in a pipe."""
@@ -117,7 +118,7 @@ class View:
 
     # -- pausing -----------------------------------------------------------------------------------
 
-    def pause(self, driver: Driver) -> None:
+    def pause(self, driver: Driver | Archipelago) -> None:
         """Where `p` was pressed: wait for the next one, then go on by the rules as they are by then."""
         if self._keys.pressed() != "p":
             return

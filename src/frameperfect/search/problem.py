@@ -488,6 +488,15 @@ class Problem:
             return None
         return Problem(game, search, **self._opened)
 
+    def take_rules(self, masks: NDArray[np.uint32]) -> None:
+        """Become what a search elsewhere has made of this problem: its rules as its file holds them now,
+        its actions numbered as `masks` are."""
+        fresh = self.reread()
+        if fresh is not None:
+            self.exchange(fresh)
+            fresh.close()
+        self.number_actions(masks)
+
     def exchange(self, other: Problem) -> None:
         """Let this problem be `other`, and `other` this one."""
         self.__dict__, other.__dict__ = other.__dict__, self.__dict__

@@ -1,0 +1,585 @@
+"""Islands: one search many times, with different seeds in processes of their own, which tell each other.
+
+Every island is a whole search with its share of the budget. Now and then each gets the best runs of the
+others, as inputs, and makes of them what its method can: a beam joins the state it leads to at its own
+generation and knows how fast a winner must be, `go-explore` looks at its states, `improve` splices. They tell
+each other after equal numbers of states where the budget is one of states, and then a seed gives the same
+result every time; after some seconds otherwise. An island that dies is missed, and the others go on.
+
+The processes are ours, or Ray's on a cluster. An island works in short turns, `Island.turn`, so that the one
+who steers them hears of all of them, and nobody waits for a killed one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from frameperfect import errors
+from frameperfect._native import end_with_parent
+from frameperfect.errors import FrameperfectError, SearchError
+from frameperfect.movie import load_movie
+from frameperfect.search.driver import Driver
+from frameperfect.search.methods import make_method
+from frameperfect.search.problem import Problem
+from frameperfect.search.result import Budget, Progress, Result, Stop, Watch
+from frameperfect.workers.child import Child
+
+TURN = 1.0
+"""Seconds of an island's turn, about: it ends after a batch."""
+EXCHANGES = 20
+"""How often a budget of states lets islands tell each other."""
+EXCHANGE_SECONDS = 5.0
+"""How often they do where it is one of time."""
+KEEP_SECONDS = 30.0
+"""Between two times that all are kept."""
+SEED_STEP = 1 << 10
+"""Between the seeds of two islands: other searches with seeds near this one share none."""
+
+Said = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What an island needs to know, as plain values; paths must mean the same on its machine."""
+
+    game: str
+    search: str | None
+    method: str
+    seed: int = 0
+    start: str | None = None
+    threads: int = 1
+    seconds: float = float("inf")
+    states: float = float("inf")
+    memory: int = 1 << 30
+    width: int | None = None
+    movies: tuple[str, ...] = ()
+    pin: str | None = None
+    frame: int | None = None
+    core: str | None = None
+    allow_drift: bool = False
+
+    def problem(self) -> Problem:
+        """Its problem, with machines opened."""
+        return Problem(
+            self.game, self.search, start=self.start, threads=self.threads, memory=self.memory,
+            core=self.core, pin=None if self.pin is None else load_movie(self.pin), frame=self.frame,
+            allow_drift=self.allow_drift,
+        )  # fmt: skip
+
+
+class Island:
+    """One search, a turn at a time."""
+
+    def __init__(self, task: Task, kept: bytes | None = None) -> None:
+        """Begin, or go on from what `keep` gave."""
+        self._stopped = False
+        self._problem = task.problem()
+        self._inbox: list[list[int]] = []
+        budget = Budget(seconds=task.seconds, states=task.states, memory=task.memory)
+        movies = [load_movie(one) for one in task.movies]
+        self._method = make_method(
+            task.method, self._problem, budget, seed=task.seed, width=task.width, movies=movies
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "kept"
+            if kept is not None:
+                file.write_bytes(kept)
+            self._driver = Driver(
+                self._method, stop=lambda: self._stopped, checkpoint=file, resume=kept is not None
+            )
+        self._checkpoint, self._driver.checkpoint = self._driver.checkpoint, None  # written when asked to
+
+    def stop(self) -> None:
+        """End after the batch under way, as Ctrl-C does."""
+        self._stopped = True
+
+    def turn(self, paths: list[list[int]], mark: float) -> Said:
+        """Take in what others found, work for a while, and tell; at `mark` states it waits for the others."""
+        self._inbox += paths
+        end, method = time.monotonic() + TURN, self._method
+        stopped = ""
+        while not stopped:
+            if self._inbox and method.ready:
+                for path in self._inbox:
+                    method.receive(np.array(path, np.uint32))
+                self._inbox = []
+            if self._waits(mark) or time.monotonic() >= end:
+                break
+            stopped = self._driver.run(
+                lambda: time.monotonic() >= end or self._waits(mark) or bool(self._inbox and method.ready)
+            )
+        best = method.best_path()
+        said: Said = {"stopped": stopped, "waits": self._waits(mark), "now": asdict(method.progress())}
+        said["best"] = None if best is None else best.tolist()
+        if stopped:
+            result = method.result(stopped)
+            told = {name: getattr(result, name) for name in _TOLD}
+            told |= {"path": result.path.tolist(), "masks": self._problem.masks.tolist()}
+            said["result"] = told
+        return said
+
+    def _waits(self, mark: float) -> bool:
+        return self._method.states >= mark and self._method.ready
+
+    def keep(self) -> bytes:
+        """All of it."""
+        assert self._checkpoint is not None
+        with tempfile.TemporaryDirectory() as folder:
+            self._checkpoint.path = Path(folder) / "kept"
+            self._driver.checkpoint = self._checkpoint
+            self._driver.write()
+            self._driver.checkpoint = None
+            return self._checkpoint.path.read_bytes()
+
+    def edit(self) -> bool:
+        """See `Driver.edit`."""
+        return self._driver.edit()
+
+    def rest(self, seconds: float) -> None:
+        """The last `seconds` are no part of its budget."""
+        self._method.budget.begun += seconds
+
+
+_SUMS = ("states", "duplicates", "dropped", "failed")
+_TOLD = (
+    "method", "won", "score", "stopped", "optimal", "claim", "states", "duplicates", "dropped", "failed",
+    "seconds", "rules", "notes",
+)  # fmt: skip
+
+
+class Shore(Protocol):
+    """An island from outside: `ask` something, then `answer` once `there` says that it came."""
+
+    def ask(self, what: str, *arguments: Any) -> None:
+        """Call a method of the island."""
+
+    def there(self, wait: float) -> bool:
+        """Whether the answer, or the news of its death, has come within `wait` seconds."""
+
+    def answer(self) -> Any:
+        """The answer.
+
+        Raises:
+            IslandLost: it died.
+            FrameperfectError: its own error.
+        """
+
+    def stop(self) -> None:
+        """`Island.stop`, while it is at work."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+class IslandLost(FrameperfectError):
+    """An island's process died; says how."""
+
+
+class LocalIsland:
+    """An island in a process of its own: JSON lines over pipes, what is kept through a file."""
+
+    def __init__(self, task: Task, kept: bytes | None) -> None:
+        there, self._to = os.pipe()
+        self._from, back = os.pipe()
+        try:
+            self._child = Child("frameperfect.search.islands", [there, back], str(os.getpid()))
+        finally:
+            os.close(there)
+            os.close(back)
+        self._lines = b""
+        self._folder = tempfile.TemporaryDirectory()
+        self._file = Path(self._folder.name) / "kept"
+        if kept is not None:
+            self._file.write_bytes(kept)
+        self.ask("begin", asdict(task), str(self._file), kept is not None)
+
+    def ask(self, what: str, *arguments: Any) -> None:
+        """See `Shore.ask`."""
+        try:
+            os.write(self._to, json.dumps([what, *arguments]).encode() + b"\n")
+        except BrokenPipeError:
+            return  # `answer` tells how it died
+
+    def there(self, wait: float) -> bool:
+        """See `Shore.there`."""
+        import select
+
+        if b"\n" in self._lines:
+            return True
+        if not select.select([self._from], [], [], wait)[0]:
+            return False
+        got = os.read(self._from, 1 << 20)
+        self._lines += got
+        return not got or b"\n" in self._lines
+
+    def answer(self) -> Any:
+        """See `Shore.answer`."""
+        while not self.there(1.0):
+            pass
+        if b"\n" not in self._lines:
+            raise IslandLost(self._child.obituary())
+        line, self._lines = self._lines.split(b"\n", 1)
+        status, told = json.loads(line)
+        if status != "done":
+            raise getattr(errors, status, FrameperfectError)(told)
+        return self._file.read_bytes() if told == "kept" else told
+
+    def stop(self) -> None:
+        """See `Shore.stop`."""
+        os.kill(self._child.pid, signal.SIGTERM)
+
+    def close(self) -> None:
+        """See `Shore.close`."""
+        self._child.close()
+        for descriptor in (self._to, self._from):
+            os.close(descriptor)
+        self._folder.cleanup()
+
+
+def main() -> None:
+    """Be an island until nobody asks any more: `python -m frameperfect.search.islands FROM TO PARENT`."""
+    source, target, parent = map(int, sys.argv[1:])
+    end_with_parent(parent)
+    island: Island | None = None
+    early: list[bool] = []
+    signal.signal(signal.SIGTERM, lambda *_: island.stop() if island is not None else early.append(True))
+    with os.fdopen(source) as lines, os.fdopen(target, "w") as out:
+        for line in lines:
+            what, *arguments = json.loads(line)
+            try:
+                if what == "begin":
+                    task, file, resume = arguments
+                    place = Path(file)
+                    task = {name: tuple(v) if isinstance(v, list) else v for name, v in task.items()}
+                    island = Island(Task(**task), place.read_bytes() if resume else None)
+                    if early:
+                        island.stop()
+                    said: Any = None
+                elif what == "keep":
+                    assert island is not None
+                    place.write_bytes(island.keep())
+                    said = "kept"
+                else:
+                    said = getattr(island, what)(*arguments)
+                answer = ["done", said]
+            except FrameperfectError as wrong:
+                answer = [type(wrong).__name__, str(wrong)]
+            out.write(json.dumps(answer) + "\n")
+            out.flush()
+
+
+# -- all of them -------------------------------------------------------------------------------------------
+
+
+class Archipelago:
+    """Several islands, steered from here."""
+
+    def __init__(
+        self,
+        task: Task,
+        count: int,
+        *,
+        checkpoint: Path | None = None,
+        resume: bool = False,
+        cluster: str | None = None,
+    ) -> None:
+        """Open them; each has an equal part of the task's states, memory and threads.
+
+        Args:
+            task: what to search for; island i has the seed `task.seed` + i * SEED_STEP.
+            count: how many.
+            checkpoint: where all of them are kept, files beside it.
+            resume: go on from there.
+            cluster: the address of a Ray cluster to put them on, or "auto"; None: processes here.
+
+        Raises:
+            SearchError: what is kept is missing, or of other islands.
+            MissingComponent: Ray is not installed.
+        """
+        self.task, self.count, self.checkpoint = task, count, checkpoint
+        self.lost: dict[int, str] = {}
+        self.news: list[str] = []
+        """What happened since somebody read it: islands that died."""
+        self.masks = np.zeros((0, 1), np.uint32)
+        """How the result's path numbers actions: see `Problem.number_actions`."""
+        self._epoch = 0
+        self._spent, self._begun = 0.0, time.monotonic()
+        kept: list[bytes | None] = [None] * count
+        if resume:
+            kept = self._read()
+        share = replace(
+            task, states=task.states / count, memory=task.memory // count,
+            threads=max(1, (task.threads or len(os.sched_getaffinity(0))) // count),
+        )  # fmt: skip
+        self.shores: dict[int, Shore] = {}
+        try:
+            for i in range(count):
+                one = replace(share, seed=task.seed + i * SEED_STEP)
+                self.shores[i] = _on_ray(one, kept[i], cluster) if cluster else LocalIsland(one, kept[i])
+            for i in list(self.shores):
+                self._answer(i)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End them."""
+        for shore in self.shores.values():
+            shore.close()
+        self.shores = {}
+
+    def __enter__(self) -> Archipelago:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- running -----------------------------------------------------------------------------------
+
+    def run(
+        self,
+        watch: Watch | None = None,
+        stop: Stop | None = None,
+        pause: Callable[[Archipelago], None] | None = None,
+        tell: Callable[[str], None] | None = None,
+    ) -> Result:
+        """Until all are over; the best of what they found. `tell` hears of those that died.
+
+        Raises:
+            SearchError: all died.
+            FrameperfectError: an island's own error, which would be all the others' too.
+        """
+        said: dict[int, Said] = {}
+        told: dict[int, list[int] | None] = {}
+        mark = self._next_mark(0.0)
+        exchanged, kept = time.monotonic(), time.monotonic()
+        paths: dict[int, list[list[int]]] = {i: [] for i in self.shores}
+        while True:
+            at_work = [i for i in self.shores if not said.get(i, {}).get("stopped")]
+            turns = [i for i in at_work if not (said.get(i, {}).get("waits") and not paths[i])]
+            for i in turns:
+                self.shores[i].ask("turn", paths[i], mark)
+                paths[i] = []
+            for i in turns:
+                answer = self._answer(i, stop)
+                if answer is not None:
+                    said[i] = answer
+            if not self.shores:
+                raise SearchError("all islands died: " + "; ".join(self.lost.values()))
+            if watch is not None:
+                watch(self._progress(said))
+            for one in self.news:
+                if tell is not None:
+                    tell(one)
+            self.news = []
+            left = [i for i in self.shores if not said[i]["stopped"]]
+            proven = any(said[i].get("result", {}).get("optimal") for i in self.shores if i in said)
+            if not left or proven:
+                break
+            if pause is not None:
+                began = time.monotonic()
+                pause(self)
+                self._rest(time.monotonic() - began)
+            due = all(said[i]["waits"] for i in left)
+            if self.task.states == float("inf"):
+                due = time.monotonic() - exchanged >= EXCHANGE_SECONDS
+            if due:
+                exchanged = time.monotonic()
+                mark = self._next_mark(mark)
+                for i in left:
+                    said[i]["waits"] = False
+                self._exchange(said, told, paths, left)
+                if time.monotonic() - kept >= KEEP_SECONDS:
+                    self.keep()
+                    kept = time.monotonic()
+        self.keep()
+        return self._result(said)
+
+    def edit(self) -> bool:
+        """All read their rules again; see `Driver.edit`."""
+        for shore in self.shores.values():
+            shore.ask("edit")
+        edited, refused = [], []
+        for i in list(self.shores):
+            try:
+                edited.append(bool(self._answer(i)))
+            except FrameperfectError as wrong:
+                refused.append(wrong)
+        if refused:
+            raise refused[0]
+        return any(edited)
+
+    def _rest(self, seconds: float) -> None:
+        """So long nobody worked: it is no part of the budget."""
+        if seconds < TURN:
+            return
+        self._begun += seconds
+        for shore in self.shores.values():
+            shore.ask("rest", seconds)
+        for i in list(self.shores):
+            self._answer(i)
+
+    def _next_mark(self, mark: float) -> float:
+        """After how many states of its own an island waits for the others."""
+        return mark + self.task.states / self.count / EXCHANGES
+
+    def _answer(self, i: int, stop: Stop | None = None) -> Any:
+        """What an island said; None where it died."""
+        shore, told = self.shores[i], False
+        try:
+            while not shore.there(0.2):
+                if stop is not None and stop() and not told:
+                    told = True
+                    for one in self.shores.values():
+                        one.stop()
+            return shore.answer()
+        except IslandLost as lost:
+            self.lost[i] = f"island {i + 1} {lost}"
+            self.news.append(f"{self.lost[i]}; the others go on")
+            shore.close()
+            del self.shores[i]
+            return None
+
+    @staticmethod
+    def _exchange(
+        said: dict[int, Said],
+        told: dict[int, list[int] | None],
+        paths: dict[int, list[list[int]]],
+        to: Sequence[int],
+    ) -> None:
+        """Tell everybody what is new of the others."""
+        for i, one in sorted(said.items()):
+            if one["best"] is not None and one["best"] != told.get(i):
+                told[i] = one["best"]
+                for other in to:
+                    if other != i:
+                        paths[other].append(one["best"])
+
+    # -- telling -----------------------------------------------------------------------------------
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds so far, earlier sessions included."""
+        return self._spent + time.monotonic() - self._begun
+
+    def _progress(self, said: dict[int, Said]) -> Progress:
+        every = {i: Progress(**{**one["now"], "islands": ()}) for i, one in said.items()}
+        first = min(every.values(), key=lambda now: now.best_frames or float("inf"))
+        words = []
+        for i in range(self.count):
+            if i in self.lost:
+                words.append("died")
+            elif i in every:
+                now, over = every[i], said[i]["stopped"]
+                fastest = f", fastest {now.best_frames} frames" if now.best_frames is not None else ""
+                words.append(f"{over or 'at work'}, at {now.step:,}, best {now.best}{fastest}")
+        nows = list(every.values())
+        return replace(
+            first, seconds=self.elapsed, part=max(now.part for now in nows), islands=tuple(words),
+            states=sum(n.states for n in nows), duplicates=sum(n.duplicates for n in nows),
+            dropped=sum(n.dropped for n in nows), failed=sum(n.failed for n in nows),
+            memory=sum(n.memory for n in nows), frontier=sum(n.frontier for n in nows),
+        )  # fmt: skip
+
+    def _result(self, said: dict[int, Said]) -> Result:
+        over = {i: one["result"] for i, one in said.items() if "result" in one}
+        every = list(over.values())
+
+        def key(i: int) -> tuple[Any, ...]:
+            one = over[i]
+            return one["optimal"], one["won"], -len(one["path"]) if one["won"] else one["score"], -i
+
+        best = max(over, key=key)
+        told = dict(over[best])
+        masks, path = told.pop("masks"), np.array(told.pop("path"), np.uint32)
+        rules: dict[str, int] = {}
+        for one in every:
+            for name, count in one["rules"].items():
+                rules[name] = rules.get(name, 0) + count
+        total = {name: sum(one[name] for one in every) for name in _SUMS}
+        result = Result(**{**told, **total, "path": path, "rules": rules, "seconds": self.elapsed})
+        result.claim = f"island {best + 1} of {self.count}: {result.claim}"
+        result.notes = [*self.lost.values(), *result.notes]
+        self.masks = np.array(masks, np.uint32)
+        if any(one["stopped"] == "interrupt" for one in every):
+            result.stopped = "interrupt"
+        return result
+
+    # -- keeping -----------------------------------------------------------------------------------
+
+    def keep(self) -> None:
+        """Keep all of them, as they are after the same exchange: a file each, and one that names them."""
+        if self.checkpoint is None:
+            return
+        for shore in self.shores.values():
+            shore.ask("keep")
+        held = {i: data for i in list(self.shores) if (data := self._answer(i)) is not None}
+        self._epoch += 1
+        folder, names = self.checkpoint.parent, {}
+        for i, data in held.items():
+            names[i] = f"{self.checkpoint.stem}-island{i + 1}-{self._epoch}.search"
+            _write(folder / names[i], data)
+        before = _files(self.checkpoint)
+        told = {"islands": self.count, "epoch": self._epoch, "files": names, "seconds": self.elapsed}
+        _write(self.checkpoint, json.dumps(told).encode())
+        for old in before - set(names.values()):
+            (folder / old).unlink(missing_ok=True)
+
+    def _read(self) -> list[bytes | None]:
+        if self.checkpoint is None:
+            raise SearchError("to go on with a search, name its checkpoint")
+        try:
+            told = json.loads(self.checkpoint.read_bytes())
+            count, self._epoch, self._spent = told["islands"], told["epoch"], told["seconds"]
+            files = {int(i): self.checkpoint.parent / name for i, name in told["files"].items()}
+        except FileNotFoundError:
+            raise SearchError(
+                f"{self.checkpoint}: no search to go on with; begin one without --resume"
+            ) from None
+        except (OSError, ValueError, KeyError, AttributeError) as wrong:
+            raise SearchError(f"{self.checkpoint}: no search of islands ({wrong}); begin it anew") from None
+        if count != self.count:
+            raise SearchError(f"{self.checkpoint} holds {count} islands; go on with --islands {count}")
+        return [files[i].read_bytes() if i in files else None for i in range(count)]
+
+
+def forget(checkpoint: Path) -> None:
+    """Remove what was kept of a search, of islands or not."""
+    for name in _files(checkpoint):
+        (checkpoint.parent / name).unlink(missing_ok=True)
+    checkpoint.unlink(missing_ok=True)
+
+
+def _files(checkpoint: Path) -> set[str]:
+    """The names of the islands' files, where it holds islands."""
+    try:
+        return set(json.loads(checkpoint.read_bytes())["files"].values())
+    except (OSError, ValueError, KeyError, AttributeError):
+        return set()
+
+
+def _write(path: Path, data: bytes) -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(data)
+    part.replace(path)
+
+
+def _on_ray(task: Task, kept: bytes | None, cluster: str) -> Shore:
+    from frameperfect.search.ray_islands import RayIsland
+
+    return RayIsland(task, kept, cluster)
+
+
+if __name__ == "__main__":
+    main()
