@@ -445,7 +445,7 @@ def test_doctor_names_what_is_missing_and_its_mend(tmp_path: Path) -> None:
 def test_train_writes_its_folder_and_goes_on_from_it(tmp_path: Path) -> None:
     need("stable_retro")
     need("torch")
-    common = ("train", GAME, "--run", "r", "--envs", 4)
+    common = ("train", GAME, "--run", "r", "--envs", 4, "--no-eval")
     (tmp_path / "ppo.toml").write_text("rollout_steps = 32\nhidden = [16, 16]\n")
     done = frameperfect(*common, "--steps", 256, "--config", "ppo.toml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -533,7 +533,9 @@ def test_ctrl_c_keeps_a_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> None
     line = errors.strip().splitlines()[-1]
     assert "checkpoint kept" in line
     again = line[line.index("frameperfect train") :].split()[1:]
-    done = frameperfect(*again, "--steps", 1, cwd=tmp_path)
+    assert not (tmp_path / "runs" / "r" / "evaluation.json").exists()
+    assert (tmp_path / "runs" / "r" / "report.html").exists()
+    done = frameperfect(*again, "--steps", 1, "--no-eval", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
 

@@ -69,7 +69,7 @@ def full(word: str = "plain") -> Report:
     return Report(
         title=word, run=word, about=word, headline=[(word, word, "good")], video=Video(b"\0\1mp4", word),
         curves=[Curve(word, steps, returns), Curve("b", steps, returns + 1)], levels={word: (3.0, 2.0, 4.0)},
-        players=results, verdict=word, others=results, proof=Proof(word, True, word, 3, 60),
+        players=results, verdict=word, notes=[word], others=results, proof=Proof(word, True, word, 3, 60),
         commands=[(word, word)], reproduce=[(word, word)], versions={word: word}, settings={word: word},
     )  # fmt: skip
 
@@ -144,9 +144,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("first", "second"):
         done = frameperfect(
             "train", GAME, "--run", name, "--envs", 4, "--steps", 256, "--config", "ppo.toml",
-            "--max-steps", 40, "--seed", 5, cwd=place,
+            "--max-steps", 40, "--seed", 5, *(["--no-eval"] if name == "second" else []), cwd=place,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
+    shutil.copytree(place / "runs" / "first", place / "as-trained")
     done = frameperfect("eval", "first", "--episodes", 3, cwd=place)
     assert done.returncode == 0, done.stdout + done.stderr
     return place
@@ -160,6 +161,34 @@ def test_training_writes_a_page_that_says_how_to_make_it_again(trained: Path) ->
         "program (SHA-1) a8be7b0ca850119b167f9644e6a4a22e983d61a4", "seed 5", "core ",
     ):  # fmt: skip
         assert words in text, words
+
+
+def test_training_ends_with_an_evaluation_that_the_page_shows(trained: Path) -> None:
+    run = trained / "as-trained"
+    text = Page((run / "report.html").read_text()).text
+    facts = json.loads((run / "evaluation.json").read_text())
+    agent, floor = facts["players"]["agent"], facts["players"]["random player"]
+    assert len(agent["returns"]) == len(floor["returns"]) == 10
+    assert f"{agent['mean']:,.1f} mean return of 10 episodes" in text and "random player" in text
+    assert "Verified. runs/first/best.fpm was replayed in a fresh process" in text
+    assert "frameperfect eval runs/first --brute 60" in text
+    embedded = (run / "report.html").read_text().split("data:video/mp4;base64,")[1].split('"')[0]
+    assert base64.b64decode(embedded) == (run / "best.mp4").read_bytes()
+
+
+def test_short_episodes_goals_and_times_are_on_the_page(trained: Path) -> None:
+    folder = trained / "runs" / "racer"
+    shutil.copytree(trained / "as-trained", folder)
+    facts = json.loads((folder / "evaluation.json").read_text())
+    facts["environment"] = {"max_steps": 150}
+    facts["players"]["agent"] |= {"goals": 3, "times": [600, 630, 900], "frame_rate": 60.0}
+    facts["players"]["random player"] |= {"goals": 0, "times": []}
+    (folder / "evaluation.json").write_text(json.dumps(facts))
+    assert frameperfect("report", "racer", cwd=trained).returncode == 0
+    text = Page((folder / "report.html").read_text()).text
+    assert "3 of 10 10.00 s, 10.50 s" in text and "0 of 10" in text
+    assert "Episodes end after 600 frames" in text and "episodes of at most 600 frames" in text
+    shutil.rmtree(folder)
 
 
 def test_evaluation_adds_scores_the_video_and_the_proof(trained: Path) -> None:
@@ -192,7 +221,7 @@ def test_a_report_that_can_not_be_written_costs_a_line_and_nothing_else(trained:
     page_file = trained / "runs" / "second" / "report.html"
     page_file.unlink()
     page_file.mkdir()
-    done = frameperfect("train", GAME, "--run", "second", "--resume", "--steps", 384, cwd=trained)
+    done = frameperfect("train", GAME, "--run", "second", "--resume", "--steps", 384, "--no-eval", cwd=trained)
     assert done.returncode == 0, done.stderr
     assert "384 steps" in done.stdout
     assert "no report.html:" in done.stdout and "`frameperfect report runs/second`" in done.stdout

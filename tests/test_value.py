@@ -761,7 +761,8 @@ def test_the_replay_of_a_layout_is_that_of_the_settings() -> None:
 
 def test_the_command_line_trains_resumes_evaluates_and_watches_it(tmp_path: Path) -> None:
     need("stable_retro")
-    common = ("train", GAME, "--algo", "rainbow-iqn", "--run", "r", "--envs", 2, "--observation", "ram")
+    common = ("train", GAME, "--algo", "rainbow-iqn", "--run", "r", "--envs", 2, "--observation", "ram",
+              "--no-eval")  # fmt: skip
     (tmp_path / "c.toml").write_text(
         "hidden = [16]\nlearning_starts = 32\nreport_steps = 64\nbatch_size = 8\n"
     )

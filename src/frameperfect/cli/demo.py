@@ -5,16 +5,11 @@ from __future__ import annotations
 import dataclasses
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from frameperfect.cli.app import Interrupted, Refused, app, console, example, say, title
-
-if TYPE_CHECKING:
-    from frameperfect.cli.runs import RunConfig
-    from frameperfect.movie import Movie
-    from frameperfect.search import BruteResult
+from frameperfect.cli.app import Interrupted, Refused, app, example, say, title
 
 
 @dataclass(frozen=True)
@@ -65,7 +60,14 @@ def demo(
     seed: Annotated[int, typer.Option(help="Of training and search.")] = 0,
 ) -> None:
     """Train an agent on a real game, compare it with random play and The Brute, and prove its best run."""
-    from frameperfect.cli.evaluate import keep_best, score_player, show_gain, show_scores, write_scores
+    from frameperfect.cli.evaluate import (
+        keep_best,
+        run_brute,
+        score_player,
+        show_gain,
+        show_scores,
+        write_scores,
+    )
     from frameperfect.cli.play import OpenLoop
     from frameperfect.cli.report import report_run
     from frameperfect.cli.runs import RUNS, RunConfig, run_folder
@@ -123,23 +125,3 @@ def demo(
     report_run(folder)
     for path in sorted(folder.iterdir()):
         print(f"  {path}{'/' if path.is_dir() else ''}")
-
-
-def run_brute(settings: RunConfig, seconds: float, seed: int) -> tuple[BruteResult, Movie]:
-    """Search the run's game without sticky actions; the result and its movie."""
-    from frameperfect.env import make_env
-    from frameperfect.search import brute
-    from frameperfect.view.progress import ProgressLine
-
-    env = make_env(settings.game, **{**settings.env, "sticky": 0.0})
-    begun = time.monotonic()
-    try:
-        with ProgressLine(console(), "The Brute") as line:
-
-            def show(steps: int, best: float) -> None:
-                line.update((time.monotonic() - begun) / seconds, f"{steps:,} steps  best {best:g}")
-
-            found = brute(env, seconds=seconds, seed=seed, progress=show)
-        return found, env.movie()
-    finally:
-        env.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from frameperfect.cli.app import Failed, app, console, example, say
-from frameperfect.errors import MovieError
+from frameperfect.errors import FrameperfectError, MissingComponent, MovieError, Unsupported
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
 
     from frameperfect.cli.runs import RunConfig
     from frameperfect.movie import Movie
+    from frameperfect.search import BruteResult
+    from frameperfect.view.video import Chances
+
+BRIEF_EPISODES, BRIEF_SHARE = 10, 0.01
+"""Episodes that are played at the end of training, and the part of its steps that each of them may take."""
+SHORTEST, LONGEST = 10.0, 300.0
+"""Seconds of the game that they are cut after, at least and at most, at sixty frames a second."""
+UNSEEN = 10_000
+"""The first seed of an evaluation, far from those of training."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +39,8 @@ class Score:
     returns: NDArray[np.float64]
     best: float
     movie: Movie
+    chances: Chances | None
+    """Of the best run's actions."""
     frames: int
     """Frames that the evaluation played."""
     goals: int | None
@@ -37,13 +49,18 @@ class Score:
     """The run's clock at each goal, in frames, where the game has one."""
 
 
-@app.command(name="eval", epilog=example("eval runs/my-run --episodes 40 --sticky 0.25"))
+@app.command(
+    name="eval", epilog=example("eval runs/my-run --episodes 40 --sticky 0.25", "eval my-run --brute 60")
+)
 def evaluate_run(
     run: Annotated[str, typer.Argument(help="A run's name or folder.")],
     episodes: Annotated[int, typer.Option(min=2, help="Episodes of each player.")] = 20,
     envs: Annotated[int, typer.Option(min=1, help="Environments stepped together.")] = 10,
     sticky: Annotated[
         float | None, typer.Option(min=0, max=0.99, help="Another chance of sticky actions than in training.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option(help="Another start of the game than in training, or several by commas.")
     ] = None,
     deterministic: Annotated[
         bool,
@@ -53,27 +70,66 @@ def evaluate_run(
     ] = False,
     seed: Annotated[
         int, typer.Option(help="Of environments and players; not one that was trained on.")
-    ] = 10_000,
+    ] = UNSEEN,
+    brute: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Let The Brute search the game for so many seconds, to compare with."),
+    ] = None,
     video: Annotated[bool, typer.Option(help="Write best.mp4.")] = True,
 ) -> None:
     """Evaluate an agent beside a random player; keep its best run as a movie, and verify it."""
     from frameperfect.cli.report import json_file, report_run
     from frameperfect.cli.runs import read_run, run_folder
+    from frameperfect.cli.train import start_choice
     from frameperfect.learn import load_policy
+    from frameperfect.movie import save_movie
 
     folder = run_folder(run)
     settings = read_run(folder)
     changes: dict[str, Any] = {} if sticky is None else {"sticky": sticky}
+    if start is not None:
+        changes["start"] = start_choice(start)
     agent = score_player(
         "agent", load_policy(folder, seed=seed), settings, episodes, envs, seed, changes, deterministic
     )
     floor = score_player("random player", None, settings, episodes, envs, seed, changes)
-    show_scores([agent, floor])
+    found = (json_file(folder / "evaluation.json", dict) or {}).get("brute")
+    if brute is not None:
+        result, movie = run_brute(settings, brute, seed)
+        found = {"score": result.score, "steps": result.steps, "seconds": brute}
+        save_movie(movie, folder / "brute.fpm")
+    rows = [] if found is None else [("The Brute, without chance", "", "", "", f"{found['score']:g}")]
+    show_scores([agent, floor], rows)
     show_gain(agent, floor)
-    brute = (json_file(folder / "evaluation.json", dict) or {}).get("brute")
-    write_scores(folder, [agent, floor], changes, **({"brute": brute} if brute else {}))
+    write_scores(folder, [agent, floor], changes, **({"brute": found} if found else {}))
     keep_best(folder, agent, settings, video=video)
     report_run(folder)
+
+
+def evaluate_briefly(folder: Path, settings: RunConfig, steps: int) -> None:
+    """What `train` does at its end: a few short episodes, and the best of them as a movie and a video.
+
+    A failure is a line: the agent is there.
+
+    Raises:
+        Failed: the movie did not replay.
+    """
+    from frameperfect.learn import load_policy
+
+    try:
+        seconds = steps * BRIEF_SHARE * settings.frame_skip / 60
+        most = max(1, round(min(max(seconds, SHORTEST), LONGEST) * 60 / settings.frame_skip))
+        own = settings.env.get("max_steps")
+        changes = {"max_steps": most} if own is None or most < own else {}
+        rest = (settings, BRIEF_EPISODES, BRIEF_EPISODES, UNSEEN, changes)
+        agent = score_player("agent", load_policy(folder, seed=UNSEEN), *rest)
+        floor = score_player("random player", None, *rest)
+        show_scores([agent, floor])
+        show_gain(agent, floor)
+        write_scores(folder, [agent, floor], changes)
+        keep_best(folder, agent, settings)
+    except FrameperfectError as failure:
+        say(f"not evaluated: {failure}; the agent is kept")
 
 
 def score_player(
@@ -92,8 +148,8 @@ def score_player(
     from frameperfect.learn import RandomPolicy, evaluate
     from frameperfect.view.progress import ProgressLine
 
-    best = BestRun(settings.make_envs(min(envs, episodes), **(changes or {}))())
-    player = player or RandomPolicy(best.single_action_space, seed)
+    vector = settings.make_envs(min(envs, episodes), **(changes or {}))()
+    best = BestRun(vector, player or RandomPolicy(vector.single_action_space, seed))
     frames, done, goals = 0, 0, 0
     times: list[float] = []
     has_goal = load_game(settings.game).definition.end.success is not None
@@ -109,11 +165,10 @@ def score_player(
                     times.append(float(info["time"]))
             line.update(done / episodes, f"{done} of {episodes} episodes  best {best.score:g}")
 
-        returns = evaluate(player, lambda: best, episodes, seed, deterministic=deterministic, progress=count)
+        returns = evaluate(best, lambda: best, episodes, seed, deterministic=deterministic, progress=count)
     assert best.movie is not None
-    return Score(
-        name, returns, best.score, best.movie, frames, goals if has_goal else None, tuple(sorted(times))
-    )
+    reached = goals if has_goal else None
+    return Score(name, returns, best.score, best.movie, best.chances, frames, reached, tuple(sorted(times)))
 
 
 def show_scores(scores: Sequence[Score], more: Sequence[tuple[str, ...]] = ()) -> None:
@@ -194,6 +249,7 @@ def write_scores(folder: Path, scores: Sequence[Score], changes: dict[str, Any],
             score.player: {
                 "mean": float(score.returns.mean()), "interval": interval(score.returns), "best": score.best,
                 "frames": score.frames, "returns": score.returns.tolist(),
+                "frame_rate": score.movie.frame_rate,
                 **({} if score.goals is None else {"goals": score.goals, "times": list(score.times)}),
             }
             for score in scores
@@ -236,6 +292,32 @@ def keep_best(folder: Path, score: Score, settings: RunConfig, *, video: bool = 
     except MovieError as unfit:
         print(f"no best.bk2: {unfit}")
     if video:
-        film(
-            movie, folder / "best.mp4", settings.game, f"{movie.game}  {score.player}  return {score.best:g}"
-        )
+        overlays = [] if score.chances is None else ["probabilities"]
+        try:
+            film(
+                movie, folder / "best.mp4", settings.game,
+                f"{movie.game}  {score.player}  return {score.best:g}",
+                overlays=overlays, every=settings.frame_skip, chances=score.chances,
+            )  # fmt: skip
+        except (MissingComponent, Unsupported) as missing:
+            print(f"no best.mp4: {missing}")
+
+
+def run_brute(settings: RunConfig, seconds: float, seed: int) -> tuple[BruteResult, Movie]:
+    """Search the run's game without sticky actions; the result and its movie."""
+    from frameperfect.env import make_env
+    from frameperfect.search import brute
+    from frameperfect.view.progress import ProgressLine
+
+    env = make_env(settings.game, **{**settings.env, "sticky": 0.0})
+    begun = time.monotonic()
+    try:
+        with ProgressLine(console(), "The Brute") as line:
+
+            def show(steps: int, best: float) -> None:
+                line.update((time.monotonic() - begun) / seconds, f"{steps:,} steps  best {best:g}")
+
+            found = brute(env, seconds=seconds, seed=seed, progress=show)
+        return found, env.movie()
+    finally:
+        env.close()

@@ -22,20 +22,31 @@ if TYPE_CHECKING:
 
 
 class BestRun(VectorWrapper):
-    """Keeps the movie of the best episode that a vector of environments plays (with NEXT_STEP autoreset).
+    """Keeps the best episode that a player plays in a vector of environments (with NEXT_STEP autoreset).
 
-    `frames` counts the frames of all of them.
+    The player acts through it, so that the chances of its actions are kept with the movie.
     """
 
     movie: Movie | None = None
     score = -np.inf
+    chances: Chances | None = None
+    """Of the best episode, a row a step; None for a player without an opinion."""
 
-    def __init__(self, envs: VectorEnv) -> None:
+    def __init__(self, envs: VectorEnv, player: Any) -> None:
         assert envs.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
         super().__init__(envs)
-        self._envs = envs
+        self._envs, self._player = envs, player
+        self._think = getattr(player, "probabilities", None)
+        self._thought: NDArray[np.float32] | None = None
+        self._thoughts: list[list[NDArray[np.float32]]] = [[] for _ in range(envs.num_envs)]
         self._totals = np.zeros(envs.num_envs)
         self._ended = np.zeros(envs.num_envs, bool)
+
+    def act(self, obs: Any, state: Any = None, deterministic: bool = False) -> tuple[Any, Any]:
+        """As the player's own."""
+        if self._think is not None:
+            self._thought = self._think(obs, state)
+        return self._player.act(obs, state, deterministic)  # type: ignore[no-any-return]
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """As the environments' own."""
@@ -43,11 +54,28 @@ class BestRun(VectorWrapper):
         _, rewards, terminated, truncated, _ = result
         self._totals[self._ended] = 0
         self._totals += rewards
+        if self._thought is not None:
+            for thoughts, row, ended in zip(self._thoughts, self._thought, self._ended, strict=True):
+                if ended:  # this step only begins the next episode
+                    thoughts.clear()
+                else:
+                    thoughts.append(row)
         self._ended = terminated | truncated
         for index in np.flatnonzero(self._ended):
             if self._totals[index] > self.score:
                 self.score, self.movie = float(self._totals[index]), self._envs.movie(int(index))
+                self.chances = known_chances(self._thoughts[index], self._envs.action_names)
         return result
+
+
+def known_chances(rows: Sequence[NDArray[np.float32]], names: Sequence[Any]) -> Chances | None:
+    """The chances of an episode's actions, where the player had an opinion; of several groups one after the
+    other.
+    """
+    from frameperfect.view.video import Chances
+
+    flat = [each for name in names for each in ([name] if isinstance(name, str) else name)]
+    return Chances(np.array(rows), flat) if len(rows) else None
 
 
 class RandomPlayer:
@@ -124,7 +152,6 @@ def play_best(
 ) -> Played:
     """Play `episodes` and return the best one; `seconds` of the game cut them short."""
     from frameperfect.env import make_env
-    from frameperfect.view.video import Chances
 
     changes = {"sticky": sticky, "core": core}
     env = make_env(who.game, **{**who.env, **{name: v for name, v in changes.items() if v is not None}})
@@ -140,19 +167,13 @@ def play_best(
         for episode in range(episodes):
             score, chances = play_episode(env, player, seed + episode, seconds)
             if best is None or score > best.score:
-                known = Chances(np.array(chances), _flat_names(env.action_names)) if chances else None
-                best = Played(env.movie(), score, known)
+                best = Played(env.movie(), score, known_chances(chances, env.action_names))
             if progress is not None:
                 progress(episode + 1, best.score)
         assert best is not None
         return best
     finally:
         env.close()
-
-
-def _flat_names(names: Sequence[Any]) -> list[str]:
-    """The names of all actions; of several groups, one after the other."""
-    return [each for name in names for each in ([name] if isinstance(name, str) else name)]
 
 
 def play_episode(

@@ -9,6 +9,7 @@ import platform
 import shlex
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -110,7 +111,7 @@ def gather(folder: Path) -> Report:
     settings = read_run(seeds[0] if seeds else folder)
     own = summary(folder)
     evaluation = json_file(folder / "evaluation.json", dict) or {}
-    players = _players(folder, settings.game, evaluation)
+    players = _players(folder, seeds, settings.game)
     # Of several seeds, the one that did best has the movie that is shown.
     shown = max(seeds, key=lambda seed: summary(seed).best or -math.inf) if seeds else folder
     proof = _proof(shown / "best.fpm")
@@ -130,6 +131,7 @@ def gather(folder: Path) -> Report:
         },
         players=players,
         verdict=_verdict(evaluation),
+        notes=_notes(shown, settings, players),
         others=_others(folder, settings.game),
         proof=proof,
         commands=_unique((entry.get("when", ""), entry["command"]) for entry in history),
@@ -159,23 +161,57 @@ def _headline(own: RunSummary, players: list[Result], proof: Proof | None) -> li
     return cards
 
 
-def _players(folder: Path, game: str, evaluation: dict[str, Any]) -> list[Result]:
+def _players(folder: Path, seeds: list[Path], game: str) -> list[Result]:
+    """The agent of the run, or of each of its seeds, and whom it is compared with."""
     from frameperfect.view.report import Result
 
-    results = []
-    for place, (name, facts) in enumerate(evaluation.get("players", {}).items()):
-        low, high = facts["interval"]
-        results.append(
-            Result(name, facts["mean"], low, high, facts["best"], len(facts["returns"]), own=place == 0)
-        )
-    brute, whence = evaluation.get("brute"), ""
+    evaluations = [(each, json_file(each / "evaluation.json", dict) or {}) for each in seeds or [folder]]
+    agents: list[Result] = []
+    others: list[Result] = []
+    for each, evaluation in evaluations:
+        found = [_player(name, facts) for name, facts in evaluation.get("players", {}).items()]
+        if found:
+            label = f"agent, {each.name}" if seeds else found[0].name
+            agents.append(replace(found[0], name=label, own=True))
+            others = others or found[1:]
+    brute, whence = evaluations[0][1].get("brute"), ""
     if brute is None:
         brute, whence = _brute_beside(folder, game)
-    if brute:
+    if brute and agents:
         note = f"{brute['steps']:,} steps of search{whence}, without sticky actions"
         score = brute["score"]
-        results.append(Result("The Brute itself", score, score, score, score, 1, note))
-    return results
+        others.append(Result("The Brute itself", score, score, score, score, 1, note))
+    return agents + others
+
+
+def _player(name: str, facts: dict[str, Any]) -> Result:
+    from frameperfect.view.report import Result
+
+    low, high = facts["interval"]
+    rate = facts.get("frame_rate")
+    times = [frames / rate for frames in facts.get("times", ())] if rate else []
+    return Result(
+        name, facts["mean"], low, high, facts["best"], len(facts["returns"]), goals=facts.get("goals"),
+        times=times,
+    )  # fmt: skip
+
+
+def _notes(folder: Path, settings: RunConfig, players: list[Result]) -> list[str]:
+    """How long the episodes were, and whom the agent was not compared with."""
+    notes = []
+    if cut := _cut(folder, settings):
+        notes.append(f"Episodes end after {cut}; `frameperfect eval {folder}` plays whole ones.")
+    if not any(player.name.startswith("The Brute") for player in players):
+        how = f"`frameperfect eval {folder} --brute 60` gives it a minute"
+        notes.append(f"The Brute has not searched this game here: {how}.")
+    return notes
+
+
+def _cut(folder: Path, settings: RunConfig) -> str:
+    """The time that a run's evaluation cut its episodes after, where the run itself does not."""
+    changes = (json_file(folder / "evaluation.json", dict) or {}).get("environment") or {}
+    most = changes.get("max_steps")
+    return f"{most * settings.frame_skip:,} frames" if most else ""
 
 
 def _brute_beside(folder: Path, game: str) -> tuple[dict[str, Any] | None, str]:
@@ -209,7 +245,10 @@ def _others(folder: Path, game: str) -> list[Result]:
     for other in summaries(folder.parent):
         if other.game == game and other.mean is not None and other.interval is not None:
             same = other.folder.resolve() == folder.resolve()
+            first = next(iter(seed_folders(other.folder)), other.folder)
+            cut = _cut(first, read_run(first))
             note = f"{other.algo}, {other.steps or 0:,} steps, {other.when}"
+            note += f", episodes of at most {cut}" if cut else ""
             best = other.best if other.best is not None else other.mean
             results.append(
                 Result(other.folder.name, other.mean, *other.interval, best, other.episodes, note, same)
@@ -281,6 +320,7 @@ def _reproduce(folder: Path, own: RunSummary, seeds: list[Path]) -> list[tuple[s
         words = ["frameperfect", "train", own.game, "--algo", own.algo, "--steps", str(own.steps)]
         words += ["--seed", str(own.seed), "--envs", str(own.envs)]
         for key, value in env.items():
+            value = ",".join(value) if isinstance(value, list) else value
             if isinstance(value, (str, int, float)):
                 words += [f"--{key.replace('_', '-')}", str(value)]
         lines.append((text, shlex.join(words)))

@@ -46,7 +46,10 @@ def train(
         float, typer.Option(min=0, max=0.99, help="Chance that a frame repeats the last input.")
     ] = 0.0,
     max_steps: Annotated[int | None, typer.Option(min=1, help="Cut episodes after so many steps.")] = None,
-    start: Annotated[str | None, typer.Option(help="A start of the game.")] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(help="A start of the game, or several by commas: each episode draws one of them."),
+    ] = None,
     core: Annotated[str | None, typer.Option(help="Another core than the game's own.")] = None,
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, help="Train so many agents, one seed each.")] = 1,
@@ -87,7 +90,7 @@ def train(
     folder = run_folder(run) if run else RUNS / f"{Path(name).stem}-{algo}-{time.strftime('%Y%m%d-%H%M%S')}"
     env = {
         "observation": observation, "actions": actions, "frame_skip": frame_skip, "sticky": sticky,
-        "max_steps": max_steps, "start": start, "core": core,
+        "max_steps": max_steps, "start": start_choice(start), "core": core,
     }  # fmt: skip
     env = {key: value for key, value in env.items() if value is not None}
     kind = observation_kind(name, env)
@@ -98,7 +101,7 @@ def train(
         if resume and (each / "config.json").is_file():
             settings = _resumed(each, name, steps, minutes)
         else:
-            learn = _learn_settings(name, algo, kind, rnd, config, steps, minutes, seed + i)
+            learn = learn_settings(name, algo, kind, rnd, config, steps, minutes, seed + i)
             settings = RunConfig(name, env, envs, algo, dataclasses.asdict(learn))
         if actors is not None:
             settings = dataclasses.replace(settings, actors=actors, lockstep=lockstep, cluster=cluster)
@@ -203,7 +206,7 @@ def config_class(algo: str) -> type[PpoConfig] | type[ValueConfig]:
     raise Refused(f"no algorithm '{algo}'; there are {', '.join((*NAMED, *VALUE_NAMED))}")
 
 
-def _learn_settings(
+def learn_settings(
     game: str,
     algo: str,
     kind: str,
@@ -231,6 +234,12 @@ def _learn_settings(
     if steps is not None or minutes is not None:
         changes |= {"steps": steps, "minutes": minutes}
     return settings.named(algo, **{**changes, "seed": seed})
+
+
+def start_choice(text: str | None) -> str | list[str] | None:
+    """The starts that an option names, as `make_env` takes them."""
+    names = text.split(",") if text is not None else []
+    return names if len(names) > 1 else text
 
 
 def game_settings(game: str, algo: str) -> dict[str, Any]:

@@ -28,6 +28,10 @@ class Result:
     note: str = ""
     own: bool = False
     """The agent that the report is about."""
+    goals: int | None = None
+    """Episodes that reached the game's goal; None where it has none."""
+    times: Sequence[float] = ()
+    """Seconds on the game's clock that those took, fastest first."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,8 @@ class Report:
     players: Sequence[Result] = ()
     verdict: str = ""
     """The comparison in a sentence."""
+    notes: Sequence[str] = ()
+    """What else has to be known of the comparison."""
     others: Sequence[Result] = ()
     """Earlier runs of the same game."""
     proof: Proof | None = None
@@ -95,6 +101,12 @@ def page(report: Report) -> str:
     )
 
 
+def _marked(text: str) -> str:
+    """Escaped, with what stands in backticks as code."""
+    parts = escape(text).split("`")
+    return "".join(f"<code>{part}</code>" if place % 2 else part for place, part in enumerate(parts))
+
+
 def _section(title: str, body: str) -> str:
     return f"<section>\n<h2>{escape(title)}</h2>\n{body}\n</section>"
 
@@ -116,7 +128,7 @@ def _class(kind: str) -> str:
 def _video(report: Report) -> str:
     if report.video is None:
         return (
-            _section("The best run", f'<p class="quiet">{escape(report.no_video)}</p>')
+            _section("The best run", f'<p class="quiet">{_marked(report.no_video)}</p>')
             if report.no_video
             else ""
         )
@@ -137,8 +149,9 @@ def _players(report: Report) -> str:
     if not report.players:
         return ""
     verdict = f"<p><strong>{escape(report.verdict)}</strong></p>" if report.verdict else ""
-    note = '<p class="quiet">Intervals are 95 % bootstrap intervals of the mean.</p>'
-    return _section("Comparison", verdict + _results(report.players, "player") + note)
+    notes = " ".join(["Intervals are 95 % bootstrap intervals of the mean.", *report.notes])
+    table = _results(report.players, "player")
+    return _section("Comparison", f'{verdict}{table}<p class="quiet">{_marked(notes)}</p>')
 
 
 def _others(report: Report) -> str:
@@ -150,6 +163,8 @@ def _others(report: Report) -> str:
 def _results(results: Sequence[Result], what: str) -> str:
     least = min(0.0, *(result.low for result in results))
     most = max(result.high for result in results)
+    has_goal = any(result.goals is not None for result in results)
+    has_time = any(result.times for result in results)
     rows = []
     for result in results:
         own = ' class="own"' if result.own else ""
@@ -160,13 +175,24 @@ def _results(results: Sequence[Result], what: str) -> str:
             f'<tr{own}><td>{escape(result.name)}{note}</td><td class="n">{result.mean:,.1f}</td>'
             f'<td class="n">{range_text}</td>'
             f"<td>{whisker(result.mean, result.low, result.high, least, most)}</td>"
-            f'<td class="n">{result.best:,g}</td><td class="n">{result.episodes:,}</td></tr>'
+            f'<td class="n">{result.best:,g}</td><td class="n">{result.episodes:,}</td>'
+            f"{_goals(result, has_time) if has_goal else ''}</tr>"
         )
+    goals = '<th class="n">reached the goal</th>' if has_goal else ""
+    goals += '<th class="n">fastest, median</th>' if has_time else ""
     head = (
         f'<tr><th>{what}</th><th class="n">mean return</th><th class="n">95 % interval</th><th></th>'
-        '<th class="n">best</th><th class="n">episodes</th></tr>'
+        f'<th class="n">best</th><th class="n">episodes</th>{goals}</tr>'
     )
     return f'<div class="wide"><table>{head}{"".join(rows)}</table></div>'
+
+
+def _goals(result: Result, has_time: bool) -> str:
+    """How often the goal was reached, and how fast."""
+    count = "" if result.goals is None else f"{result.goals:,} of {result.episodes:,}"
+    times = result.times
+    text = f"{times[0]:.2f} s, {times[len(times) // 2]:.2f} s" if times else ""
+    return f'<td class="n">{count}</td>' + (f'<td class="n">{text}</td>' if has_time else "")
 
 
 def _proof(report: Report) -> str:
