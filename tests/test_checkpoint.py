@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,42 @@ def test_a_full_disk_is_named_and_the_checkpoint_before_is_kept(tmp_path: Path) 
     assert (tmp_path / checkpoint.FILE).read_bytes() == before
     assert not list(tmp_path.glob("*.part"))
     train(Cue, CONFIG, tmp_path, resume=True)
+
+
+def test_the_file_is_what_safetensors_reads_whatever_lies_in_it(tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    tensors = {
+        "scalar": torch.tensor(2.5, dtype=torch.float64),
+        "none": torch.empty(0, 3),
+        "flags": torch.tensor([True, False, True]),
+        "bytes": torch.arange(7, dtype=torch.uint8),
+        "slice": torch.arange(60).reshape(3, 4, 5)[:, 1:3],
+        "across": torch.arange(12.0).reshape(3, 4).t(),
+        "strided": torch.arange(10, dtype=torch.int32)[::3],
+    }
+    path = checkpoint.write(tmp_path, tensors, {"steps": 7})
+    for found in (load_file(path), checkpoint.read(tmp_path)[0]):
+        assert found.keys() == tensors.keys()
+        for name, each in tensors.items():
+            assert found[name].dtype == each.dtype
+            assert torch.equal(found[name], each), name
+    assert checkpoint.read(tmp_path)[1]["steps"] == 7
+
+
+def test_what_is_mapped_from_a_file_is_written_without_being_read_into_memory(tmp_path: Path) -> None:
+    rows = np.lib.format.open_memmap(tmp_path / "rows.npy", "w+", np.float32, (2, 1 << 23))
+    rows[:, ::4096] = np.arange(2048)
+    tensors = {"whole": torch.from_numpy(rows), "part": torch.from_numpy(rows[:, : 1 << 22])}
+    tracemalloc.start()
+    try:
+        checkpoint.write(tmp_path, tensors, {})
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < rows.nbytes / 8
+    found = checkpoint.read(tmp_path)[0]
+    assert all(torch.equal(found[name], each) for name, each in tensors.items())
 
 
 def test_damaged_and_missing_checkpoints_are_named(tmp_path: Path) -> None:

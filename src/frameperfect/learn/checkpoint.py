@@ -10,12 +10,13 @@ import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from frameperfect.errors import CheckpointError, LearningError
 
@@ -23,26 +24,33 @@ Tensor: TypeAlias = "torch.Tensor"
 
 FILE = "checkpoint.safetensors"
 FORMAT = 1
+PIECE = 1 << 23
+"""Bytes that are hashed or written at once: a replay may be larger than memory."""
+
+_DTYPES = {
+    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.int64: "I64", torch.int32: "I32",
+    torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL",
+}  # fmt: skip
 
 
 def write(run: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> Path:
     """Write the run's checkpoint; a kill or a full disk leaves the one before as it was.
+
+    No tensor on the CPU is copied: one that is mapped from a file needs no memory, and neither does a slice.
 
     Raises:
         LearningError: it can't be written.
     """
     path = run / FILE
     draft = run / (FILE + ".part")
-    tensors = {name: each.detach().cpu().contiguous() for name, each in tensors.items()}
+    tensors = {name: each.detach().cpu() for name, each in tensors.items()}
     text = json.dumps({"format": FORMAT, **facts})
     metadata = {"frameperfect": text, "digest": _digest(tensors, text)}
     try:
         run.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, draft, metadata)
-        with draft.open("rb+") as file:
-            os.fsync(file.fileno())
+        _save(draft, tensors, metadata)
         draft.replace(path)
-    except (OSError, SafetensorError) as failure:
+    except OSError as failure:
         with contextlib.suppress(OSError):
             draft.unlink()
         kept = "the checkpoint before is kept" if path.exists() else "there is none yet"
@@ -73,12 +81,47 @@ def read(run: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, facts
 
 
+def _save(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """A safetensors file, piece by piece and down to the disk: the length of its header, the header, the
+    numbers; the widest types first, so that all lie at multiples of their width.
+    """
+    order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
+    header: dict[str, Any] = {"__metadata__": metadata}
+    at = 0
+    for name in order:
+        each = tensors[name]
+        end = at + each.numel() * each.element_size()
+        header[name] = {"dtype": _DTYPES[each.dtype], "shape": list(each.shape), "data_offsets": [at, end]}
+        at = end
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name in order:
+            for piece in _pieces(tensors[name]):
+                file.write(piece)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _pieces(tensor: Tensor) -> Iterator[memoryview]:
+    """The bytes of a tensor, in order."""
+    if tensor.ndim > 1 and not tensor.is_contiguous():  # a slice: its rows are, or theirs
+        for row in tensor:
+            yield from _pieces(row)
+        return
+    bytes_of = tensor.contiguous().numpy().reshape(-1).view(np.uint8)
+    for at in range(0, len(bytes_of), PIECE):
+        yield memoryview(bytes_of[at : at + PIECE])
+
+
 def _digest(tensors: dict[str, Tensor], text: str) -> str:
     digest = hashlib.blake2b(text.encode(), digest_size=16)
     for name in sorted(tensors):
         each = tensors[name]
         digest.update(f"{name} {each.dtype} {tuple(each.shape)}".encode())
-        digest.update(each.numpy().tobytes())
+        for piece in _pieces(each):
+            digest.update(piece)
     return digest.hexdigest()
 
 

@@ -85,7 +85,7 @@ class ValueTraining(Trainer):
         if self.config.save_replay:
             arrays, facts["replay"] = self.replay.save()
             tensors |= {
-                f"replay.{name}": torch.from_numpy(np.ascontiguousarray(each))
+                f"replay.{name}": torch.from_numpy(each)
                 for name, each in arrays.items()
             }
         return tensors, facts
