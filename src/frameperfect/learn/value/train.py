@@ -57,9 +57,9 @@ class ValueTraining(Trainer):
             if self.replay.written >= config.learning_starts and self.replay.tree.sum:
                 for _ in range(rounds * config.gradient_steps):
                     self.learner.update(self.replay, left, self.generator)
+                self.updates = self.learner.updates
         actor.observe()
         return {
-                self.updates = self.learner.updates
             **self.learner.means(),
             "epsilon": epsilon,
             "replay": min(self.replay.written, len(self.replay.tree)),
