@@ -191,6 +191,9 @@ class ViewSection(Section):
     """Where the player is in the world, x and y in pixels: `trail = ["x", "y"]`."""
     camera: Pair | None = None
     """The world's place at the left top of the screen; without it, the world is the screen."""
+    scene: list[str] | None = None
+    """What has to be equal for two places to be in one world: `scene = ["stage"]`. What is elsewhere, a ghost
+    or a part of the trail, is not drawn."""
     hud: list[str] | None = None
     """What the panel beneath a picture shows; without it, the info of `[observation]`, else all variables."""
 
@@ -294,6 +297,9 @@ class SearchSection(Section):
     cells: list[Expression] = []
     """What makes a cell of `go-explore`: states equal in all of these; without it, `same`. "screen" is the
     picture, scaled down as far as it takes."""
+    spread: float = Field(0, ge=0)
+    """Keeps several ways open in `beam`: where it chooses the best states, the n-th best of each of `cells` has
+    lost n times so much of its score."""
     tally: list[Expression] = []
     """What `go-explore` counts the different values of, such as rooms."""
     tolerance: int = Field(0, ge=0, le=1 << 16)
@@ -321,6 +327,8 @@ class SearchSection(Section):
             raise ValueError("give 'win', the goal, or 'prefer', what to look for most of")
         if self.win is None and self.steps is None:
             raise ValueError("without 'win', give 'steps': the longest run that is looked for")
+        if self.spread and (not self.cells or "screen" in self.cells):
+            raise ValueError("'spread' needs 'cells' by expressions, such as [\"x // 16\", \"y // 16\"]")
         if self.patience is not None and not self.checkpoints:
             raise ValueError("'patience' is for 'checkpoints', and there are none")
         if len(self.rule) > MOST_RULES:
@@ -375,7 +383,7 @@ class Definition(Section):
             hint = did_you_mean(self.game.start, self.start)
             raise ValueError(f"[game] start: no [start.{self.game.start}].{hint}")
         known = [*self.memory, *self.define]
-        for key in ("trail", "camera", "hud"):
+        for key in ("trail", "camera", "scene", "hud"):
             for name in getattr(self.view, key) or ():
                 if name not in known:
                     hint = did_you_mean(name, known) or f" There are {', '.join(known)}."

@@ -82,6 +82,18 @@ class Wave:
         """Places, best first: more checkpoints, then a higher score, then the tie."""
         return np.lexsort((self.ties, -self.verdicts.score, -self.verdicts.passed))
 
+    def order_spread(self, spread: float) -> NDArray[np.intp]:
+        """The same, where the n-th best state of a cell has lost n times `spread` of its score."""
+        order = self.order()
+        best_first = self.verdicts.take(order)
+        by_cell = np.argsort(best_first.cell, kind="stable")
+        cells = best_first.cell[by_cell]
+        firsts = np.flatnonzero(np.append(True, cells[1:] != cells[:-1]))
+        places = np.empty(len(order), np.intp)
+        places[by_cell] = np.arange(len(order)) - np.repeat(firsts, np.diff(np.append(firsts, len(order))))
+        score = best_first.score - spread * places
+        return order[np.lexsort((np.arange(len(order)), -score, -best_first.passed))]
+
 
 @dataclass(frozen=True, slots=True)
 class Best:
@@ -325,10 +337,13 @@ class Generations:
             self.full = self._next_bytes > room
             return
         width = self._next_count if self.width is None else self.width
-        if self._next_bytes <= slack * room and self._next_count <= slack * width:
+        # A crowd is known only when all have come, so that a spread waits with what is not urgent.
+        few = self._next_count <= slack * width or (slack > 1 and self.problem.section.spread > 0)
+        if self._next_bytes <= slack * room and few:
             return
         wave = Wave.join(self.next)
-        order = wave.order()
+        spread = self.problem.section.spread
+        order = wave.order_spread(spread) if spread else wave.order()
         fitting = int(np.searchsorted(np.cumsum(self._sizes(wave)[order]), room, "right"))
         keep = min(width, max(1, fitting))
         self.narrow = self.narrow or (keep == width and keep < len(order))

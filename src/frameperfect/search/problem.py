@@ -57,6 +57,8 @@ class Verdicts:
     """`prefer`, the fired rules' rewards and the magnets' pull."""
     choice: NDArray[np.int64]
     """Which set of actions may be pressed next."""
+    cell: NDArray[np.uint64]
+    """Equal for states that `spread` takes for a crowd; 0 for all where there is no `spread`."""
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """All by name."""
@@ -67,6 +69,7 @@ class Verdicts:
             "fired": self.fired,
             "score": self.score,
             "choice": self.choice,
+            "cell": self.cell,
         }
 
     def take(self, places: NDArray[Any]) -> Verdicts:
@@ -370,8 +373,12 @@ class Problem:
         if self.pinned is not None:
             values["pin"] = self.pinned.strayed(values, step, section.frames)
             failed = failed | values["pin"]
+        cell = np.zeros((size, 2), np.uint64)
+        if section.spread:
+            cell = _mix(cell, [values[f"cells '{text}'"] for text in section.cells])
         return Verdicts(
-            values.get("win", no) & ~failed, failed, passed, fired, np.nan_to_num(score, nan=-np.inf), choice
+            values.get("win", no) & ~failed, failed, passed, fired, np.nan_to_num(score, nan=-np.inf), choice,
+            cell[:, 0],
         )  # fmt: skip
 
     @staticmethod
