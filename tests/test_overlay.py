@@ -14,6 +14,7 @@ import frameperfect as fp
 from frameperfect.errors import FrameperfectError, GameError
 from frameperfect.game.schema import parse_toml
 from tests.components import need
+from tests.roms import ROMS
 
 need("PIL")
 need("matplotlib")
@@ -224,6 +225,15 @@ def test_a_jump_to_another_place_leaves_no_line_across_the_screen() -> None:
     assert not picture[:, 40:180].any()
 
 
+def test_what_lies_in_another_stage_is_no_part_of_the_trail() -> None:
+    trail, picture = Trail(("x", "y"), None, ("stage",)), black(240, 256)
+    for frame in range(1, 40):
+        picture[:] = 0
+        values = {"x": 2 * frame, "y": 50, "stage": frame // 20}
+        trail(Canvas(picture), scene(frame, values=values, factor=1))
+    assert picture[50, 60].any() and not picture[:, :36].any()
+
+
 def test_the_likeliest_action_has_the_longest_bar() -> None:
     picture = black(240, 256)
     Probabilities()(Canvas(picture), scene(1, probabilities=[0.0, 1.0, 0.0]))
@@ -285,9 +295,9 @@ def test_a_panel_shows_the_games_choice_then_its_info_then_all_variables() -> No
             assert shown_names(machine) == expected
 
 
-def test_an_unknown_overlay_suggests_the_nearest_and_a_trail_needs_the_games_names() -> None:
+def test_an_unknown_overlay_suggests_the_nearest_and_a_trail_needs_the_games_names(tmp_path: Path) -> None:
     need("stable_retro")
-    with fp.open("Airstriker-Genesis") as machine:
+    with fp.open(ROMS["Nes"].write(tmp_path)) as machine:
         assert len(make_overlays(NAMES[:4], machine)) == 4
         with pytest.raises(FrameperfectError, match="no overlay 'input'; did you mean 'inputs'"):
             make_overlays(["input"], machine)

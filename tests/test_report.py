@@ -221,7 +221,8 @@ def test_a_report_that_can_not_be_written_costs_a_line_and_nothing_else(trained:
     page_file = trained / "runs" / "second" / "report.html"
     page_file.unlink()
     page_file.mkdir()
-    done = frameperfect("train", GAME, "--run", "second", "--resume", "--steps", 384, "--no-eval", cwd=trained)
+    more = ("--run", "second", "--resume", "--steps", 384, "--no-eval")
+    done = frameperfect("train", GAME, *more, cwd=trained)
     assert done.returncode == 0, done.stderr
     assert "384 steps" in done.stdout
     assert "no report.html:" in done.stdout and "`frameperfect report runs/second`" in done.stdout

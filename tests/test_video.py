@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import resource
 import subprocess
@@ -261,7 +262,6 @@ def test_what_can_not_be_compared_is_refused_before_any_work(
     out = tmp_path / "race.mp4"
     for arguments, words in (
         ([two_runs[0], "--out", out], "1 movie; name two"),
-        ([*two_runs, "--by", "time", "--out", out], "[view] trail"),
         ([*two_runs, "--by", "speed", "--out", out], "no variable or definition 'speed'"),
         ([*two_runs, "--out", tmp_path / "race.avi"], "no video format"),
         ([*two_runs, "--overlay", "inputz", "--out", out], "did you mean 'inputs'"),
@@ -271,6 +271,22 @@ def test_what_can_not_be_compared_is_refused_before_any_work(
         assert words in error
         assert len(error.splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_the_difference_is_of_time_only_where_the_game_says_how_far_one_is(tmp_path: Path) -> None:
+    need("stable_retro")
+    import frameperfect as fp
+    from frameperfect.cli.compare import _measured
+    from tests.roms import ROMS
+
+    for game, by in (("Skyrunner-Nes", "time"), ("Airstriker-Genesis", "reward")):
+        with fp.open(game) as machine:
+            assert _measured(machine, None)[0] == by
+    with (
+        fp.open(ROMS["Nes"].write(tmp_path)) as machine,
+        pytest.raises(FrameperfectError, match=r"\[view\] trail"),
+    ):
+        _measured(machine, "time")
 
 
 def test_a_ghost_stands_at_its_place_in_the_world(tmp_path: Path) -> None:
@@ -293,6 +309,27 @@ def test_a_ghost_stands_at_its_place_in_the_world(tmp_path: Path) -> None:
     assert tuple(picture[60, 50]) == (255, 255, 255)
     assert 100 < int(picture[60, 200 - 100, 1]) < 255
     assert not picture[60, 200 - 130 - 2 : 200 - 130 + 3].any()
+
+
+def test_a_ghost_in_another_stage_is_not_drawn_and_the_legend_says_so() -> None:
+    from frameperfect.view.comparison import Runner, ghosts, labelled
+    from frameperfect.view.video import Composer
+
+    def run(stages: list[int], x: int) -> Any:
+        image = np.zeros((120, 160, 3), np.uint8)
+        image[58:63, x - 2 : x + 3] = 255
+        for stage in stages:
+            yield Shot(image, Scene(frame=1, values={"x": x, "y": 60, "stage": stage}))
+
+    runners = [
+        Runner("first", run([1, 1], 50), Composer(None, factor=1), 1, False),
+        Runner("second", run([2, 1], 100), Composer(None, factor=1), 1, False),
+    ]
+    labelled(runners)
+    apart, together = itertools.islice(ghosts(runners, (("x", "y"), None), None, 2, 60, ("stage",)), 2)
+    assert not apart[60, 100].any() and together[60, 100].any()
+    said = [np.count_nonzero(picture[18:34]) for picture in (apart, together)]
+    assert said[0] > said[1]  # "elsewhere", after the name
 
 
 def test_time_behind_is_how_much_later_one_was_as_far_as_the_other() -> None:

@@ -43,7 +43,7 @@ def compare(
         typer.Option(
             metavar="WHAT",
             help="What the strip shows the difference of: time, reward, or a variable. Without it, time "
-            "where the game names the player's place, else the reward.",
+            "in a world that scrolls, where the game names the player's place; else the reward.",
         ),
     ] = None,
     hud: HudOption = True,
@@ -88,7 +88,7 @@ def compare(
         if ghost:
             view = machines[0].game.view
             places = None if view.trail is None else (view.trail, view.camera)
-            pictures = ghosts(runners, places, difference, frames, rate)
+            pictures = ghosts(runners, places, difference, frames, rate, view.scene or ())
         else:
             pictures = side_by_side(runners, difference, frames, rate)
         if out.suffix.lower() == ".png":
@@ -145,7 +145,8 @@ def _measured(machine: Machine, by: str | None) -> tuple[str, str | None]:
     """What is compared, and the variable that it needs."""
     game = machine.game
     trail = game.view.trail if game is not None else None
-    by = by or ("time" if trail else "reward")
+    # In a world that is one screen, the place is no way that one has come.
+    by = by or ("time" if trail and game.view.camera else "reward")
     if by == "reward":
         return by, None
     if by != "time":

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frameperfect.view.hud import BACK, DIM, TEXT
-from frameperfect.view.overlay import LINE, Canvas, Scene, camera_of, clock_text, text_width
+from frameperfect.view.overlay import LINE, Canvas, Scene, camera_of, clock_text, text_width, world_of
 from frameperfect.view.video import Composer, Shot
 
 COLOURS = (
@@ -96,11 +96,13 @@ def ghosts(
     difference: Difference | None,
     frames: int,
     frame_rate: float,
+    world: Sequence[str] = (),
 ) -> Iterator[NDArray[np.uint8]]:
     """The first run's pictures with the others in them, half transparent.
 
     `places` names the variables of the player's place and of the camera: each ghost stands at its own place
-    in the world. Without them, the whole pictures are laid over each other.
+    in the world. Without them, the whole pictures are laid over each other. `world` names what is equal in
+    one world: a ghost that is in another (a stage further on, say) is not drawn, and the legend says so.
     """
     strip = None if difference is None else _Strip(difference, runners, frame_rate)
     first = runners[0]
@@ -108,11 +110,13 @@ def ghosts(
         for runner in runners:
             runner.advance()
         assert first.shot is not None
-        image, marks = first.shot.image.copy(), []
+        image, marks, away = first.shot.image.copy(), [], []
         canvas = Canvas(image)
         for place, runner in enumerate(runners[1:], 1):
             assert runner.shot is not None
-            if places is None:
+            if world_of(runner.shot.scene, world) != world_of(first.shot.scene, world):
+                away.append(runner)
+            elif places is None:
                 canvas.image(0, 0, runner.shot.image, 1 / (place + 1))
             else:
                 marks.append((runner, *_put_ghost(canvas, first.shot.scene, runner, places)))
@@ -121,7 +125,7 @@ def ghosts(
         factor = screen.shape[1] / image.shape[1]
         for runner, x, y in marks:
             _mark_ghost(large, runner, x * factor, y * factor, factor)
-        _legend(large, runners)
+        _legend(large, runners, away)
         picture = first.composer.finish(screen, first.shot.scene)
         yield (
             picture
@@ -162,9 +166,10 @@ def _tab(canvas: Canvas, row: int, label: str, colour: tuple[int, int, int]) -> 
     canvas.text(MARGIN + 4, y + 1, label, TEXT)
 
 
-def _legend(canvas: Canvas, runners: Sequence[Runner]) -> None:
+def _legend(canvas: Canvas, runners: Sequence[Runner], away: Sequence[Runner]) -> None:
     for row, runner in enumerate(runners):
-        _tab(canvas, row, runner.label + (f"  {runner.verdict}" if runner.over else ""), runner.colour)
+        more = f"  {runner.verdict}" if runner.over else "  elsewhere" if runner in away else ""
+        _tab(canvas, row, runner.label + more, runner.colour)
 
 
 def _wall(pictures: Sequence[NDArray[np.uint8]], columns: int) -> NDArray[np.uint8]:

@@ -16,7 +16,7 @@ from frameperfect.view.overlay.panels import Inputs, Probabilities, Reward, Vari
 from frameperfect.view.overlay.scene import Overlay, Scene
 from frameperfect.view.overlay.spectator import Spectator, shown_names
 from frameperfect.view.overlay.text import LINE, clock_text, text_width
-from frameperfect.view.overlay.trail import Trail, camera_of
+from frameperfect.view.overlay.trail import Trail, camera_of, world_of
 
 if TYPE_CHECKING:
     from frameperfect.machine import Machine
@@ -66,7 +66,7 @@ def _make(name: str, machine: Machine, show: Sequence[str] | None) -> Overlay:
             f"{where}: the trail needs the names of the player's place: "
             '[view] trail = ["x", "y"], and camera = [...] where the screen scrolls'
         )
-    return Trail(view.trail, view.camera)
+    return Trail(view.trail, view.camera, view.scene or ())
 
 
 def draw(overlays: Iterable[Overlay], canvas: Canvas, scene: Scene) -> None:
@@ -77,5 +77,5 @@ def draw(overlays: Iterable[Overlay], canvas: Canvas, scene: Scene) -> None:
 
 __all__ = [
     "LINE", "NAMES", "Canvas", "Overlay", "Scene", "Spectator", "camera_of", "check_names", "clock_text",
-    "draw", "make_overlays", "shown_names", "text_width",
+    "draw", "make_overlays", "shown_names", "text_width", "world_of",
 ]  # fmt: skip

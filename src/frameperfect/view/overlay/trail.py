@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,18 +20,28 @@ JUMP = 48
 
 
 class Trail:
-    """The way of the player over the last half minute; `place` and `camera` name x and y of each."""
+    """The way of the player over the last half minute; `place` and `camera` name x and y of each.
 
-    def __init__(self, place: tuple[str, str], camera: tuple[str, str] | None) -> None:
-        self._place, self._camera = place, camera
+    `world` names what is equal at two places of one world; what lies in another is not drawn.
+    """
+
+    def __init__(
+        self, place: tuple[str, str], camera: tuple[str, str] | None, world: Sequence[str] = ()
+    ) -> None:
+        self._place, self._camera, self._world = place, camera, world
         self._way: History[tuple[float, float]] = History(LENGTH)
+        self._worlds: History[tuple[float, ...]] = History(LENGTH)
 
     def __call__(self, canvas: Canvas, scene: Scene) -> None:
         """Draw it."""
         x, y = (float(scene.values.get(name, math.nan)) for name in self._place)
         left, top = camera_of(scene, self._camera)
+        here = world_of(scene, self._world)
         self._way.put(scene.frame, (x, y))
+        self._worlds.put(scene.frame, here)
         way = np.array(self._way.last(LENGTH))
+        if here:
+            way[(np.array(self._worlds.last(LENGTH)) != here).any(axis=1)] = np.nan
         way[1:][np.abs(np.diff(way, axis=0)).max(axis=1) > JUMP] = np.nan
         points = np.stack(scene.at(way[:, 0] - left, way[:, 1] - top), axis=1)
         width = max(1, round(scene.factor / 2))
@@ -41,6 +52,11 @@ class Trail:
                 canvas.polyline(part[max(seen[0] - 1, 0) : seen[-1] + 2], colour, width)
         here_x, here_y = scene.at(x - left, y - top)
         canvas.box(here_x - 3, here_y - 3, 7, 7, NEW)
+
+
+def world_of(scene: Scene, names: Sequence[str]) -> tuple[float, ...]:
+    """The world that the scene is in: equal for two places of one."""
+    return tuple(float(scene.values.get(name, 0)) for name in names)
 
 
 def camera_of(scene: Scene, camera: tuple[str, str] | None) -> tuple[float, float]:
