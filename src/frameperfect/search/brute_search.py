@@ -31,7 +31,7 @@ SAVE_EVERY = 64
 """Steps between saved states on a way; half of that is played again, on average, to reach a node."""
 A_NODE = 400
 """Bytes of a node in the tree, about."""
-TRIES = 100
+TRIES = 8
 """Ways through a tree that is known to its ends, before an attempt begins at the start."""
 
 
