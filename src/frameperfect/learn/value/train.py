@@ -104,6 +104,7 @@ class ValueTraining(Trainer):
 
     def restore_recurrent(self, tensors: dict[str, torch.Tensor]) -> None:
         """The recurrent state; a replay that was not kept begins in the middle of these episodes."""
+        assert isinstance(self.actor, Actor)
         if not self.config.save_replay:
             self.replay.begin(self.actor.obs)
         if self.actor.state is not None:
@@ -115,7 +116,6 @@ class ValueTraining(Trainer):
 
 
 def layout(config: ValueConfig) -> Shape:
-        assert isinstance(self.actor, Actor)
     """The replay that the settings ask for."""
     return Shape(
         capacity=config.capacity,
