@@ -1,0 +1,72 @@
+"""A learning task: an environment, settings, and the score that four of five seeds must reach."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import numpy as np
+
+from tests.components import need
+
+if TYPE_CHECKING:
+    from frameperfect.learn import PpoConfig, ValueConfig
+
+SEEDS = range(5)
+EPISODES = 100
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is learned, how, and how well it must be."""
+
+    game: str
+    config: PpoConfig | ValueConfig
+    target: float
+
+    def envs(self) -> Any:
+        """Eight environments; CartPole has a vectorised form of its own."""
+        mode = "vector_entry_point" if self.game == "CartPole-v1" else "sync"
+        return gym.make_vec(self.game, num_envs=8, vectorization_mode=mode)
+
+
+@dataclass(frozen=True)
+class Score:
+    """Of one seed: the mean return of 100 episodes by the likeliest or best actions, and its interval."""
+
+    mean: float
+    low: float
+    high: float
+    seconds: float
+    """Of processor time, training alone."""
+
+
+def score(task: Task, seed: int, run: Path) -> Score:
+    """Train into the folder `run` and evaluate."""
+    from frameperfect.learn import evaluate, interval, load_policy, train
+
+    begun = time.process_time()
+    train(task.envs, dataclasses.replace(task.config, seed=seed), run)
+    spent = time.process_time() - begun
+    returns = evaluate(load_policy(run), task.envs, EPISODES, seed=1000, deterministic=True)
+    return Score(float(returns.mean()), *interval(returns), spent)
+
+
+def four_of_five_reach_it(name: str, task: Task, folder: Path) -> None:
+    """The check of every learning task, which prints its scores."""
+    if task.game.startswith("LunarLander"):
+        need("Box2D")
+    means = []
+    for seed in SEEDS:
+        one = score(task, seed, folder / str(seed))
+        means.append(one.mean)
+        print(
+            f"{name} seed {seed}: {one.mean:.1f} ({one.low:.1f} to {one.high:.1f}), "
+            f"{one.seconds:.0f} s of processor time"
+        )
+    passed = sum(mean >= task.target for mean in means)
+    assert passed >= 4, f"{means} against {task.target}; mean {np.mean(means):.1f}"
