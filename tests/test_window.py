@@ -553,7 +553,7 @@ def test_a_block_of_sound_takes_at_most_half_a_percent_more_or_less(length: int,
     assert taken[0, 0] == 0 and taken[-1, 0] == used - 1  # and no seam to the next
 
 
-def test_sound_is_queued_while_playing_and_dropped_when_paused_or_rewound(headless: None) -> None:
+def test_sound_is_queued_while_playing_and_dropped_in_turbo_rewind_and_pause(headless: None) -> None:
     with display() as sdl, fp.open("Airstriker-Genesis") as machine:
         session = Session(machine, start="level1")
         controls = Controls(sdl, Bindings(machine.controllers), machine.controllers)
@@ -562,9 +562,16 @@ def test_sound_is_queued_while_playing_and_dropped_when_paused_or_rewound(headle
         assert not player.sound.trouble
         ticks(player, 3)
         assert player.sound.queued
+        for key in ("tab", "backspace"):
+            press(key)
+            player.tick()
+            assert not player.sound.queued
+            press(key, up=True)
+            ticks(player, 2)
+            assert player.sound.queued
         tap(player, "p")
         assert not player.sound.queued
-        ticks(player, 300)
+        ticks(player, 60)
         player.sound.close()
 
 

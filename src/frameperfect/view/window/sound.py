@@ -7,6 +7,7 @@ takes up to half a percent more or less of the queue than it is long, so that th
 
 from __future__ import annotations
 
+import math
 from types import ModuleType
 
 import numpy as np
@@ -14,14 +15,16 @@ from numpy.typing import NDArray
 
 from frameperfect.machine import Machine
 
-BUFFER = 512
+BUFFER = 256
 """Samples of the mixer's own buffer."""
-BLOCK_SECONDS = 0.023
+BLOCK_SECONDS = 0.024
+"""The least length of a block: it is fed once a frame, which takes up to 20 ms, and some frames are late."""
 QUEUED = 2.0
-"""Blocks that lie in the queue where all is well: 46 ms."""
+"""Blocks that lie in the queue where all is well: with those in the mixer, a tenth of a second."""
 MOST = 6.0
 """Blocks beyond which the oldest sound is dropped."""
-STRETCH = 0.005
+STRETCH, SLACK = 0.005, 0.5
+"""The most that a block is stretched by, and how many blocks too much or too little it takes for that."""
 
 
 class Sound:
@@ -38,7 +41,7 @@ class Sound:
             self.trouble = f"{machine.fingerprint.backend} gives no sound"
             return
         rate = round(machine.sample_rate)
-        self.block = max(1, round(rate * BLOCK_SECONDS / BUFFER)) * BUFFER
+        self.block = math.ceil(rate * BLOCK_SECONDS / BUFFER) * BUFFER
         try:
             pygame.mixer.init(frequency=rate, size=-16, channels=2, buffer=BUFFER, allowedchanges=0)
             self._channel = pygame.mixer.Channel(0)
@@ -60,7 +63,7 @@ class Sound:
             self._queue = self._queue[-round(MOST * self.block) :]
         if self._channel.get_busy() and self._channel.get_queue() is None:
             self._give(self._channel.queue)
-        elif not self._channel.get_busy() and self.queued >= QUEUED * self.block:
+        elif not self._channel.get_busy() and self.queued >= (2 + QUEUED) * self.block:
             self._give(self._channel.play)
             self._give(self._channel.queue)
 
@@ -87,7 +90,7 @@ def take_block(queue: NDArray[np.float32], block: int) -> tuple[NDArray[np.int16
 
     The fuller the queue, the more of it is taken. One that is too short for a block gives nothing.
     """
-    excess = (len(queue) - QUEUED * block) / (QUEUED * block)
+    excess = (len(queue) - QUEUED * block) / (SLACK * block)
     wanted = round(block * (1 + STRETCH * min(max(excess, -1.0), 1.0)))
     if len(queue) < wanted:
         return np.zeros((0, 2), np.int16), queue
