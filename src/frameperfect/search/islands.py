@@ -142,6 +142,11 @@ class Island:
             self._driver.checkpoint = None
             return self._checkpoint.path.read_bytes()
 
+    def pending(self) -> list[list[int]]:
+        """What it was told and has not yet taken in; it is forgotten here."""
+        inbox, self._inbox = self._inbox, []
+        return inbox
+
     def edit(self) -> bool:
         """See `Driver.edit`."""
         return self._driver.edit()
@@ -315,6 +320,12 @@ class Archipelago:
         """How the result's path numbers actions: see `Problem.number_actions`."""
         self._epoch = 0
         self._spent, self._begun = 0.0, time.monotonic()
+        self._mark = task.states / count / EXCHANGES
+        """After how many states of its own an island waits for the others."""
+        self._told: dict[int, list[int]] = {}
+        """What the others know to be each one's best."""
+        self._paths: dict[int, list[list[int]]] = {i: [] for i in range(count)}
+        """What each is told with its next turn."""
         kept: list[bytes | None] = [None] * count
         if resume:
             kept = self._read()
@@ -361,15 +372,13 @@ class Archipelago:
             FrameperfectError: an island's own error, which would be all the others' too.
         """
         said: dict[int, Said] = {}
-        told: dict[int, list[int] | None] = {}
-        mark = self._next_mark(0.0)
+        paths = self._paths
         exchanged, kept = time.monotonic(), time.monotonic()
-        paths: dict[int, list[list[int]]] = {i: [] for i in self.shores}
         while True:
             at_work = [i for i in self.shores if not said.get(i, {}).get("stopped")]
             turns = [i for i in at_work if not (said.get(i, {}).get("waits") and not paths[i])]
             for i in turns:
-                self.shores[i].ask("turn", paths[i], mark)
+                self.shores[i].ask("turn", paths[i], self._mark)
                 paths[i] = []
             for i in turns:
                 answer = self._answer(i, stop)
@@ -396,10 +405,10 @@ class Archipelago:
                 due = time.monotonic() - exchanged >= EXCHANGE_SECONDS
             if due:
                 exchanged = time.monotonic()
-                mark = self._next_mark(mark)
+                self._mark += self.task.states / self.count / EXCHANGES
                 for i in left:
                     said[i]["waits"] = False
-                self._exchange(said, told, paths, left)
+                self._exchange(said, left)
                 if time.monotonic() - kept >= KEEP_SECONDS:
                     self.keep()
                     kept = time.monotonic()
@@ -430,10 +439,6 @@ class Archipelago:
         for i in list(self.shores):
             self._answer(i)
 
-    def _next_mark(self, mark: float) -> float:
-        """After how many states of its own an island waits for the others."""
-        return mark + self.task.states / self.count / EXCHANGES
-
     def _answer(self, i: int, stop: Stop | None = None) -> Any:
         """What an island said; None where it died."""
         shore, told = self.shores[i], False
@@ -451,20 +456,14 @@ class Archipelago:
             del self.shores[i]
             return None
 
-    @staticmethod
-    def _exchange(
-        said: dict[int, Said],
-        told: dict[int, list[int] | None],
-        paths: dict[int, list[list[int]]],
-        to: Sequence[int],
-    ) -> None:
+    def _exchange(self, said: dict[int, Said], to: Sequence[int]) -> None:
         """Tell everybody what is new of the others."""
         for i, one in sorted(said.items()):
-            if one["best"] is not None and one["best"] != told.get(i):
-                told[i] = one["best"]
+            if one["best"] is not None and one["best"] != self._told.get(i):
+                self._told[i] = one["best"]
                 for other in to:
                     if other != i:
-                        paths[other].append(one["best"])
+                        self._paths[other].append(one["best"])
 
     # -- telling -----------------------------------------------------------------------------------
 
@@ -525,13 +524,19 @@ class Archipelago:
         for shore in self.shores.values():
             shore.ask("keep")
         held = {i: data for i in list(self.shores) if (data := self._answer(i)) is not None}
+        for i in list(self.shores):
+            self.shores[i].ask("pending")
+            self._paths[i] = [*(self._answer(i) or []), *self._paths[i]]
         self._epoch += 1
         folder, names = self.checkpoint.parent, {}
         for i, data in held.items():
             names[i] = f"{self.checkpoint.stem}-island{i + 1}-{self._epoch}.search"
             _write(folder / names[i], data)
         before = _files(self.checkpoint)
-        told = {"islands": self.count, "epoch": self._epoch, "files": names, "seconds": self.elapsed}
+        told = {
+            "islands": self.count, "epoch": self._epoch, "files": names, "seconds": self.elapsed,
+            "mark": self._mark, "told": self._told, "paths": self._paths,
+        }  # fmt: skip
         _write(self.checkpoint, json.dumps(told).encode())
         for old in before - set(names.values()):
             (folder / old).unlink(missing_ok=True)
@@ -542,6 +547,9 @@ class Archipelago:
         try:
             told = json.loads(self.checkpoint.read_bytes())
             count, self._epoch, self._spent = told["islands"], told["epoch"], told["seconds"]
+            self._mark = told["mark"]
+            self._told = {int(i): path for i, path in told["told"].items()}
+            self._paths = {int(i): paths for i, paths in told["paths"].items()}
             files = {int(i): self.checkpoint.parent / name for i, name in told["files"].items()}
         except FileNotFoundError:
             raise SearchError(
