@@ -482,12 +482,15 @@ class Problem:
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def reread(self) -> Problem | None:
-        """The same search by the rules that its game's file holds now; None where they are as they were.
+        """The same search by the rules that its game.toml holds now; None where they are as they were.
 
         Raises:
             GameError, SearchError: they are wrong.
         """
-        game = load_game(self.game.folder) if self.game.folder is not None else self.game
+        folder = self.game.folder
+        if folder is None or not (folder / "game.toml").is_file():
+            return None
+        game = load_game(folder)
         search = self.section if self.name == PYTHON else self.name
         new, old = game.definition, self.game.definition
         same = (new.memory, new.define, new.actions) == (old.memory, old.define, old.actions)

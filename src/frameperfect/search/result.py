@@ -197,6 +197,7 @@ def note_rules(counts: Mapping[str, int], states: int, problem: Problem, won: bo
     notes = []
     for name in (
         *(f"rule.{key}" for key in problem.section.rule),
+        *(f"magnet.{key} when" for key, magnet in problem.section.magnet.items() if magnet.when),
         *_checkpoints(problem),
         *_conditions(problem),
     ):
@@ -209,6 +210,11 @@ def note_rules(counts: Mapping[str, int], states: int, problem: Problem, won: bo
             notes.append(f"fail never held of {states:,} states")
         elif counts["fail"] == states:
             notes.append("fail held of every state: nothing could be tried; look at that rule")
+    if problem.pinned is not None and states:
+        if not counts.get("pin"):
+            notes.append("no state strayed from the pinned movie: 'values' could be narrower")
+        elif counts["pin"] == states:
+            notes.append("every state strayed from the pinned movie; widen its 'values', or give 'slack'")
     if problem.section.win is not None and not won and states:
         notes.append(f"win never held of {states:,} states")
     return notes
