@@ -37,7 +37,9 @@ def _breakout() -> gym.Env[Any, Any]:
     return gym.make("ALE/Breakout-v5", obs_type="ram", frameskip=4, repeat_action_probability=0.0)
 
 
-def _ours(make_envs: Callable[[], Any], steps: int, seed: int, entropy_coef: float) -> tuple[float, float]:
+def _ours(
+    make_envs: Callable[[], Any], steps: int, seed: int, entropy_coef: float, actors: int = 0
+) -> tuple[float, float]:
     from frameperfect.learn import PpoConfig, train
 
     config = PpoConfig(
@@ -45,7 +47,7 @@ def _ours(make_envs: Callable[[], Any], steps: int, seed: int, entropy_coef: flo
         entropy_coef=entropy_coef, checkpoint_seconds=3600, device="cpu",
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
-        result = train(make_envs, config, Path(folder) / "run")
+        result = train(make_envs, config, Path(folder) / "run", actors=actors)
     return result.steps_per_second, result.mean_return
 
 

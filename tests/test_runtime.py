@@ -37,9 +37,8 @@ from frameperfect.learn.runtime.actor import (  # noqa: E402
     make_player,
     rollout_arrays,
 )
-from frameperfect.learn.runtime.fleet import Chunk  # noqa: E402
 from frameperfect.learn.runtime.priorities import Estimates  # noqa: E402
-from frameperfect.learn.runtime.shared import Weights  # noqa: E402
+from frameperfect.learn.runtime.shared import Weights, empty_arrays  # noqa: E402
 from frameperfect.learn.runtime.steps import Ring, actor_epsilon  # noqa: E402
 from frameperfect.learn.value.actor import Actor  # noqa: E402
 from frameperfect.learn.value.network import build  # noqa: E402
@@ -57,10 +56,6 @@ CONFIGS = {"ppo": PPO, "value": VALUE}
 
 def changed(config: Any, **more: Any) -> Any:
     return dataclasses.replace(config, **more)
-
-
-def empty(layout: dict[str, tuple[tuple[int, ...], str]]) -> dict[str, Any]:
-    return {name: np.zeros(shape, dtype) for name, (shape, dtype) in layout.items()}
 
 
 # -- what an actor sends, in one process -----------------------------------------------------------------
@@ -131,8 +126,9 @@ def test_a_ring_filled_by_an_actor_holds_what_one_process_would_have_kept(
     generator = torch.Generator().manual_seed(5)
     for chunk in range(3):
         order = Order(begin=9 if chunk == 0 else None, epsilon=0.3)
-        arrays = empty(player.layout())
-        ring.add(Chunk(1, arrays, player.play(arrays, order)), player.episodes.same_step)
+        arrays = empty_arrays(player.layout())
+        facts = player.play(arrays, order)
+        ring.add(arrays, facts.begun, player.episodes.same_step)
         for _ in range(len(arrays["actions"])):
             alone.step(0.3, generator)
     part = slice(4 * replay.length, 8 * replay.length)
@@ -155,12 +151,42 @@ def test_a_ring_filled_by_an_actor_holds_what_one_process_would_have_kept(
     assert FINAL in own.kinds
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_draws_cut_from_one_replay_are_read_alike_in_another(mode: AutoresetMode) -> None:
+    """What a shard sends holds all that learning reads: returns, what follows, states before the sequence."""
+    config = changed(VALUE, lstm=8, burn_in=4, sequence_length=6, capacity=800)
+    actor = Actor(Cue(4, mode))
+    replay = Replay(actor.inputs, 4, layout(config))
+    actor.attach(build(actor.inputs, 3, config, torch.device("cpu")), replay, torch.device("cpu"))
+    actor.begin(0)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(300):  # further than the rings are long
+        actor.step(0.5, generator)
+    draws = replay.draw(np.random.default_rng(0).random(64), 0.4).rows
+    small = Replay(actor.inputs, 64, dataclasses.replace(layout(config), capacity=64 * 40))
+    begins = small.paste(replay.cut(draws))
+    for way in range(-config.burn_in, config.sequence_length):
+        rows, here = replay.shifted(draws, way), small.shifted(begins, way)
+        if way < 0:  # burn-in: only where the episode reaches so far back
+            kept = replay.ages[draws] >= config.burn_in
+            rows, here = rows[kept], here[kept]
+        for name in ("kinds", "ages", "actions", "rewards", "states"):
+            assert np.array_equal(getattr(small, name)[here], getattr(replay, name)[rows]), name
+        assert np.array_equal(small.observations(here)[""], replay.observations(rows)[""])
+        acted = np.isin(replay.kinds[rows], (STEP, TERMINATED))
+        theirs, ours = replay.lead(rows[acted]), small.lead(here[acted])
+        for one, other in zip(theirs[:3], ours[:3], strict=True):
+            assert np.array_equal(one, other)
+        led = theirs[1] > 0
+        assert np.array_equal(small.observations(ours[3][led])[""], replay.observations(theirs[3][led])[""])
+
+
 def test_rollouts_of_several_actors_lie_side_by_side() -> None:
     config = changed(PPO, lstm=8)
     players = [make_player(lambda: Cue(3), config, seed) for seed in range(2)]
     parts = []
     for seed, player in enumerate(players):
-        parts.append(empty(player.layout()))
+        parts.append(empty_arrays(player.layout()))
         player.play(parts[-1], Order(begin=seed))
     whole = rollout_arrays(join_rollouts(parts, torch.device("cpu")))
     for i, part in enumerate(parts):

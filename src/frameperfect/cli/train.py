@@ -165,6 +165,7 @@ def train_run(settings: RunConfig, folder: Path, *, resume: bool = False) -> Res
     )
     return result
 
+            cluster=settings.cluster,
 
 def draw_curves(folders: list[Path], path: Path, title: str, levels: dict[str, Any] | None = None) -> None:
     """Draw the learning curves that the runs' metrics hold."""

@@ -9,13 +9,18 @@ from frameperfect.learn.runtime.actor import Facts, Hello, Order
 from frameperfect.learn.spaces import Arrays
 
 
-@dataclass
 class Chunk:
-    """What an actor played. The arrays are valid until it is given its next order."""
+    """What an actor played."""
 
-    actor: int
-    arrays: Arrays
-    facts: Facts
+    def __init__(self, actor: int, arrays: Arrays, facts: Facts) -> None:
+        self.actor = actor
+        self._arrays = arrays
+        self.facts = facts
+
+    @property
+    def arrays(self) -> Arrays:
+        """Valid until the actor is given its next order."""
+        return self._arrays
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,11 @@ def open_arrays(block: SharedMemory, layout: Layout) -> Arrays:
     return arrays_in(block.array(), placed)
 
 
+def empty_arrays(layout: Layout) -> Arrays:
+    """The arrays of `layout` in this process alone."""
+    return {name: np.zeros(shape, dtype) for name, (shape, dtype) in layout.items()}
+
+
 class Weights:
     """The learner's weights, for all of its actors: one writes, many read.
 

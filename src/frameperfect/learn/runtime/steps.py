@@ -8,6 +8,7 @@ keeps its actors waiting. The numbers in brackets are those of docs/runtime.md.
 from __future__ import annotations
 
 from collections import deque
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from frameperfect.learn.spaces import Arrays
 from frameperfect.learn.value.actor import alternatives
 from frameperfect.learn.value.config import ValueConfig
 from frameperfect.learn.value.network import QNetwork
-from frameperfect.learn.value.replay import Replay
+from frameperfect.learn.value.replay import Replay, Shape
 
 
 class ReplayCrew(Crew):
@@ -47,11 +48,18 @@ class ReplayCrew(Crew):
         self.network = network
         self.replay = replay
         self.device = device
-        self.rings = [
-            Ring(replay, i * self.envs_each, self.envs_each, self.config.priority_epsilon)
-            for i in range(self.fleet.size)
-        ]
         self.publish(network, 0)
+
+    def make_replay(self, shape: Shape, folder: Path | None) -> Replay:
+        """The replay that the actors fill, each its own part."""
+        replay = Replay(self.inputs, self.n, shape, folder)
+        least = self.config.priority_epsilon
+        self.rings = [Ring(replay, i * self.envs_each, self.envs_each, least) for i in range(self.fleet.size)]
+        return replay
+
+    def keep(self, chunk: Chunk) -> None:
+        """Take a chunk into the replay."""
+        self.rings[chunk.actor].add(chunk.arrays, chunk.facts.begun, self.same_step)
 
     def epsilon(self, actor: int) -> float:
         """All random at first; then each actor has a chance of its own, from much to little [5]."""
@@ -71,7 +79,7 @@ class ReplayCrew(Crew):
             self._waiting.extend(sorted(chunks, key=lambda each: each.actor))
         chunk = self._waiting.popleft() if self.lockstep else self.take()
         ended = self.account(chunk, self.updates)
-        self.rings[chunk.actor].add(chunk, self.same_step)
+        self.keep(chunk)
         if self.network.vectors.normalise:
             self.seen.append({each.name: chunk.arrays[f"obs.{each.name}"].copy() for each in self.inputs})
         if not self.lockstep:
@@ -112,11 +120,11 @@ class Ring:
         self.behind: NDArray[np.int64] = np.full((replay.shape.n_step, count), -1)
         """The rows of the last steps, whose errors are still to come; -1: none."""
 
-    def add(self, chunk: Chunk, same_step: bool) -> None:
+    def add(self, arrays: Arrays, begun: bool, same_step: bool) -> None:
         """Take a chunk, and the priorities that the actor gave [4]."""
-        arrays, part = chunk.arrays, self.part
+        part = self.part
         names = list(part.columns)
-        if chunk.facts.begun:
+        if begun:
             part.written = self.replay.written  # what a ring held before, if anything did, is cut short
             self.behind[:] = -1
             part.begin({name: arrays[f"first.{name}"] for name in names})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import gymnasium
@@ -13,7 +14,7 @@ from frameperfect.errors import LearningError
 from frameperfect.learn.episodes import EpisodeEnd, Episodes, final_observations
 from frameperfect.learn.spaces import Actions, Arrays, arrays
 from frameperfect.learn.value.network import QNetwork
-from frameperfect.learn.value.replay import Replay
+from frameperfect.learn.value.replay import Replay, Shape
 
 Tensor: TypeAlias = "torch.Tensor"
 
@@ -47,6 +48,10 @@ class Actor(Episodes):
         self.seen: list[Arrays] = []
         self.means: NDArray[np.float32] | None = None
         """(n, A): what the network made of every action at the last step; None where it was not asked."""
+
+    def make_replay(self, shape: Shape, folder: Path | None) -> Replay:
+        """The replay that it fills."""
+        return Replay(self.inputs, self.n, shape, folder)
 
     def attach(self, network: QNetwork, replay: Replay, device: Any) -> None:
         """Act by `network`, on `device`, into `replay`."""

@@ -97,6 +97,18 @@ class Replay:
         """The largest priority so far, before its power: that of what was never drawn."""
         self.written = 0
         """Steps that were added."""
+        self.kept = True
+        """`save` gives all of it."""
+
+    @property
+    def drawable(self) -> bool:
+        """There is something to draw."""
+        return bool(self.tree.sum)
+
+    @property
+    def rows(self) -> int:
+        """Steps that it holds."""
+        return min(self.written, len(self.tree))
 
     def part(self, first: int, count: int) -> Replay:
         """Some of the environments as a replay of their own, for who writes them apart from the others: the
@@ -268,6 +280,21 @@ class Replay:
         begin = rows // self.length * self.length
         result: Rows = begin + (rows - begin + by) % self.length
         return result
+
+    # -- rows of one replay in another ---------------------------------------------------------------
+
+    def cut(self, rows: Rows) -> Arrays:
+        """Of each draw that begins at `rows` (B,): all rows that its reading needs, (B, rows of it, ...)."""
+        around = self.shifted(rows[:, None], np.arange(-self.behind, self.window + 1))
+        return {name: array[around] for name, array in self._arrays().items()}
+
+    def paste(self, cut: Arrays) -> Rows:
+        """Hold what `cut` gave, a draw in each ring, from their first rows on; where the draws begin."""
+        for name, array in self._arrays().items():
+            rings = array.reshape(self.n, self.length, *array.shape[1:])
+            rings[: len(cut[name]), : cut[name].shape[1]] = cut[name]
+        begins: Rows = self.base + self.behind
+        return begins
 
     # -- saving and going on -------------------------------------------------------------------------
 

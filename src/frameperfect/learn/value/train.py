@@ -17,7 +17,8 @@ from frameperfect.learn.value.actor import Actor
 from frameperfect.learn.value.config import ValueConfig
 from frameperfect.learn.value.learner import Learner
 from frameperfect.learn.value.network import build
-from frameperfect.learn.value.replay import Replay, Shape
+from frameperfect.learn.value.novelty import COLUMNS as NOVELTY
+from frameperfect.learn.value.replay import Shape
 
 
 class ValueTraining(Trainer):
@@ -48,13 +49,15 @@ class ValueTraining(Trainer):
         """`report_steps` steps, and the updates that are due in them."""
         config, actor = self.config, self.actor
         epsilon = self.epsilon(left)
+        if config.rnd:
+            self.columns = (*self.columns, *NOVELTY)
         done: list[EpisodeEnd] = []
         for _ in range(-(-config.report_steps // actor.stride)):
             actor.updates = self.learner.updates
             done += actor.step(1.0 if self.steps < config.learning_starts else epsilon, self.generator)
             rounds = (self.steps + actor.stride) // config.update_every - self.steps // config.update_every
             self.steps += actor.stride
-            if self.replay.written >= config.learning_starts and self.replay.tree.sum:
+            if self.replay.written >= config.learning_starts and self.replay.drawable:
                 for _ in range(rounds * config.gradient_steps):
                     self.learner.update(self.replay, left, self.generator)
                 self.updates = self.learner.updates
@@ -62,10 +65,12 @@ class ValueTraining(Trainer):
         return {
             **self.learner.means(),
             "epsilon": epsilon,
-            "replay": min(self.replay.written, len(self.replay.tree)),
+            "replay": self.replay.rows,
             "learning_rate": self.learner.rate,
         }, done
 
+            **actor.measures(),
+            **(self.learner.novelty.means() if self.learner.novelty is not None else {}),
     def epsilon(self, left: float) -> float:
         """The chance of a random action [1]."""
         config: ValueConfig = self.config
@@ -75,7 +80,7 @@ class ValueTraining(Trainer):
         return config.epsilon_start + part * (config.epsilon_end - config.epsilon_start)
 
     def more_state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-        """Target network, optimizer, recurrent state, and the replay if it is kept."""
+        """Target network, optimizer, novelty, recurrent state, and the replay if it is kept."""
         learner = self.learner
         tensors = {f"optimizer.{name}": each for name, each in learner.optimizer.moments.items()}
         tensors["target"] = learner.target_flat

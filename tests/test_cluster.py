@@ -1,0 +1,86 @@
+"""Actors, replay and learner on a Ray cluster of several nodes, all on this machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.components import need
+from tests.test_runtime import PPO, VALUE, changed
+from tests.toy_envs import Cue
+
+need("torch")
+need("ray")
+
+from frameperfect.errors import LearningError  # noqa: E402
+from frameperfect.learn import checkpoint, load_policy, train  # noqa: E402
+from frameperfect.learn.metrics import read as read_metrics  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    from ray.cluster_utils import Cluster
+
+    os.environ.update(RAY_worker_niceness="0")  # as quick as the other tests on a busy machine
+    small = {"num_cpus": 2, "object_store_memory": 80 << 20, "include_dashboard": False}
+    found = Cluster(initialize_head=True, head_node_args=small)
+    small.pop("include_dashboard")
+    found.extra = found.add_node(**small)
+    yield found
+    found.shutdown()
+
+
+def processes(name: str) -> list[int]:
+    """Of this machine, by what Ray calls them."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if path.read_bytes().startswith(f"ray::{name}".encode()):
+                found.append(int(path.parent.name))
+        except OSError:
+            continue  # it ended just now
+    return sorted(found)
+
+
+def test_a_value_learner_goes_on_when_an_actor_the_learner_or_a_node_is_lost(
+    cluster: Any, tmp_path: Path
+) -> None:
+    told = []
+    losses = {
+        100: lambda: os.kill(processes("ActorHost")[0], signal.SIGKILL),
+        200: lambda: os.kill(processes("LearnerHost")[0], signal.SIGKILL),
+        400: lambda: cluster.remove_node(cluster.extra),
+    }
+
+    def watch(now: Any) -> None:
+        told.append(now)
+        for updates in sorted(losses):
+            if now.updates >= updates:
+                losses.pop(updates)()
+                break
+
+    config = changed(VALUE, steps=4_096)
+    result = train(Cue, config, tmp_path / "run", actors=2, cluster=cluster.address, progress=watch)
+    assert (result.stopped, result.steps) == ("steps", config.steps)
+    assert not losses
+    rows = read_metrics(tmp_path / "run")
+    assert [row["steps"] for row in rows] == sorted({row["steps"] for row in rows})
+    assert max(row["actor_restarts"] for row in rows) >= 1
+    load_policy(tmp_path / "run")
+    assert not processes("ActorHost") and not processes("ShardHost")
+
+
+def test_ppo_trains_on_a_cluster(cluster: Any, tmp_path: Path) -> None:
+    result = train(Cue, PPO, tmp_path / "run", actors=2, cluster=cluster.address)
+    assert result.steps >= PPO.steps
+    assert checkpoint.read(tmp_path / "run")[1]["episodes"] > 50
+
+
+def test_what_fails_there_is_told_here(tmp_path: Path) -> None:
+    with pytest.raises(LearningError, match=r"no Ray cluster at '127\.0\.0\.1:1'"):
+        train(Cue, PPO, tmp_path / "run", actors=2, cluster="127.0.0.1:1")
