@@ -1,9 +1,11 @@
 """Every code block in the README and the docs runs.
 
 `python` blocks of a page run in order in one namespace; `sh` blocks line by line in one folder; `toml` blocks
-that define a game must load. A `make` line must name a target of the Makefile (the targets themselves are
-what CI runs). A fence with attributes (`{ .python .example }`) shows a file of the repository, which has
-tests of its own. Anything else in a page is fenced as `text`.
+that define a game must load. A block whose first line is a comment of nothing but the name of a file
+(`# rules.toml`) is not run: it is that file in the folder of the `sh` blocks. A `make` line must name a
+target of the Makefile (the targets themselves are what CI runs). A fence with attributes
+(`{ .python .example }`) shows a file of the repository, which has tests of its own. Anything else in a page
+is fenced as `text`.
 """
 
 from __future__ import annotations
@@ -22,11 +24,22 @@ from tests.components import need
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^``` ?([^`\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"# ([\w-]+\.\w+)\n")
 SNIPPET = re.compile(r'--8<-- "([^"]+)"\n')
 
 
 def blocks(page: Path, language: str) -> list[str]:
-    return [text for kind, text in FENCE.findall(page.read_text()) if kind == language]
+    return [
+        text for kind, text in FENCE.findall(page.read_text()) if kind == language and not FILE.match(text)
+    ]
+
+
+def write_files(page: Path, folder: Path) -> None:
+    """The blocks that are files."""
+    for _, text in FENCE.findall(page.read_text()):
+        named = FILE.match(text)
+        if named:
+            (folder / named[1]).write_text(text)
 
 
 def pages_with(language: str) -> list[Path]:
@@ -56,6 +69,7 @@ def test_the_python_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
 def test_the_shell_lines_of_a_page_run(page: Path, tmp_path: Path) -> None:
     need("stable_retro")
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    write_files(page, tmp_path)
     for block in blocks(page, "sh"):
         for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True)
