@@ -17,13 +17,13 @@ import typer
 
 from frameperfect import __version__
 from frameperfect.cli.app import app, example, invocation, say
+from frameperfect.cli.curves import curves_of
 from frameperfect.cli.proven import prove, recall
 from frameperfect.cli.runs import RunSummary, read_run, run_folder, seed_folders, summaries, summary
 from frameperfect.errors import FrameperfectError
 
 if TYPE_CHECKING:
     from frameperfect.cli.runs import RunConfig
-    from frameperfect.view.plots import Curve
     from frameperfect.view.report import Proof, Report, Result, Video
 
 FILE, HISTORY = "report.html", "history.json"
@@ -125,7 +125,8 @@ def gather(folder: Path) -> Report:
         headline=_headline(own, players, proof),
         video=video,
         no_video=no_video,
-        curves=_curves(seeds or [folder]),
+        curves=curves_of(seeds or [folder]),
+        novelty=[curve for curve in curves_of(seeds or [folder], "novelty") if len(curve.steps)],
         levels={
             each.name: (each.mean, each.low, each.high) for each in players if each.name == "random player"
         },
@@ -283,21 +284,6 @@ def _video(folder: Path) -> tuple[Video | None, str]:
         return None, f"No video in this page: {failure}. It lies beside it: {path.name}"
     cut = f"The first {clock(shown)} of {clock(whole)}; all of it is in {path.name}." if shown < whole else ""
     return Video(data, cut), ""
-
-
-def _curves(folders: list[Path]) -> list[Curve]:
-    import numpy as np
-
-    from frameperfect.learn.metrics import read
-    from frameperfect.view.plots import Curve
-
-    curves = []
-    for folder in folders:
-        rows = [row for row in read(folder) if "mean_return" in row]
-        points = np.array([[row["steps"], row["mean_return"]] for row in rows]).reshape(-1, 2)
-        label = folder.name if len(folders) > 1 else "agent"
-        curves.append(Curve(label, points[:, 0], points[:, 1]))
-    return curves
 
 
 def _game_texts(game: str) -> tuple[str, str]:

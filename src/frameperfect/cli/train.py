@@ -169,17 +169,10 @@ def train_run(settings: RunConfig, folder: Path, *, resume: bool = False) -> Res
 
 def draw_curves(folders: list[Path], path: Path, title: str, levels: dict[str, Any] | None = None) -> None:
     """Draw the learning curves that the runs' metrics hold."""
-    import numpy as np
+    from frameperfect.cli.curves import curves_of
+    from frameperfect.view.plots import draw_learning_curve
 
-    from frameperfect.learn.metrics import read
-    from frameperfect.view.plots import Curve, draw_learning_curve
-
-    curves = []
-    for folder in folders:
-        rows = [row for row in read(folder) if "mean_return" in row]
-        points = np.array([[row["steps"], row["mean_return"]] for row in rows]).reshape(-1, 2)
-        curves.append(Curve(folder.name if len(folders) > 1 else "agent", points[:, 0], points[:, 1]))
-    draw_learning_curve(curves, path, title, levels=levels)
+    draw_learning_curve(curves_of(folders), path, title, levels=levels)
 
 
 def _resumed(folder: Path, game: str, steps: int | None, minutes: float | None) -> RunConfig:

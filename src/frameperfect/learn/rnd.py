@@ -106,7 +106,7 @@ class Encoder(nn.Module):  # type: ignore[misc]
         parts = [seen.vectors]
         for each, picture in zip(self.pixels, seen.pictures, strict=True):
             parts.append(each.linear(each.convolutions(picture).flatten(1)).relu())
-        return self.head(torch.cat(parts, 1))  # type: ignore[no-any-return]
+        return self.head(torch.cat(parts, 1))
 
 
 class Regression:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,18 @@ class Trial:
     settings: Mapping[str, Any]
 
 
-def draw_sweep(trials: Sequence[Trial], log: Collection[str], path: Path, title: str) -> None:
-    """Draw the trials' curves, those stopped early in grey, and the end of each over each of its settings; the
-    settings in `log` on a scale of powers.
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What was searched of one setting: numbers from `low` to `high`, or `choices`."""
+
+    low: float = 0.0
+    high: float = 1.0
+    log: bool = False
+    choices: Sequence[Any] = ()
+
+
+def draw_sweep(trials: Sequence[Trial], scales: Mapping[str, Scale], path: Path, title: str) -> None:
+    """Draw the trials' curves, those stopped early in grey, and the end of each over each of its settings.
 
     Raises:
         MissingComponent: Matplotlib is not installed.
@@ -40,13 +49,12 @@ def draw_sweep(trials: Sequence[Trial], log: Collection[str], path: Path, title:
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
-        from matplotlib.ticker import EngFormatter
+        from matplotlib.ticker import EngFormatter, LogFormatterSciNotation, MaxNLocator, NullFormatter
     except ImportError:
         raise MissingComponent("a sweep's plot needs Matplotlib: pip install 'frameperfect[view]'") from None
-    names = list(dict.fromkeys(name for trial in trials for name in trial.settings))
     ended = [trial for trial in trials if trial.value is not None]
     best = max(ended, key=lambda trial: trial.value or 0.0, default=None)
-    rows = -(-len(names) // COLUMNS)
+    rows = -(-len(scales) // COLUMNS)
     figure = Figure(figsize=(9, 3.6 + 2.2 * rows), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(1 + rows, COLUMNS, height_ratios=[1.6] + [1] * rows)
@@ -65,30 +73,39 @@ def draw_sweep(trials: Sequence[Trial], log: Collection[str], path: Path, title:
     axes.set(title=title, xlabel="agent steps", ylabel="mean return")
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.legend(frameon=False, loc="upper left")
-    for place, name in enumerate(names):
-        panel = figure.add_subplot(grid[1 + place // COLUMNS, place % COLUMNS], sharey=None)
-        values = [trial.settings[name] for trial in ended if name in trial.settings]
-        numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
-        ends = [trial.value for trial in ended if name in trial.settings]
-        if numbers:
-            xs: list[Any] = values
-            if name in log:
-                panel.set_xscale("log")
-        else:  # texts and lists stand side by side
-            texts = sorted({str(value) for value in values})
-            xs = [texts.index(str(value)) for value in values]
-            panel.set_xticks(range(len(texts)), texts, fontsize=7)
-            panel.set_xlim(-0.5, len(texts) - 0.5)
-        panel.scatter(xs, ends, s=18, color="C0", alpha=0.7, linewidth=0)
-        if best is not None and name in best.settings:
-            at = xs[[trial.number for trial in ended if name in trial.settings].index(best.number)]
-            panel.scatter([at], [best.value], s=42, color=BEST, zorder=3)
+    first = None
+    for place, (name, scale) in enumerate(scales.items()):
+        panel = figure.add_subplot(grid[1 + place // COLUMNS, place % COLUMNS], sharey=first)
+        first = first or panel
+        if scale.choices:  # side by side, however far apart they are
+            panel.set_xticks(range(len(scale.choices)), [_text(choice) for choice in scale.choices])
+            panel.set_xlim(-0.5, len(scale.choices) - 0.5)
+        elif scale.log:
+            panel.set_xscale("log")
+            panel.set_xlim(scale.low / 1.2, scale.high * 1.2)
+            panel.xaxis.set_major_formatter(LogFormatterSciNotation(labelOnlyBase=True))
+            panel.xaxis.set_minor_formatter(NullFormatter())
+        else:
+            margin = 0.04 * (scale.high - scale.low)
+            panel.set_xlim(scale.low - margin, scale.high + margin)
+            panel.xaxis.set_major_locator(MaxNLocator(6, integer=scale.high - scale.low >= 3))
+        for trial in ended:
+            value = trial.settings[name]
+            at = list(scale.choices).index(value) if scale.choices else value
+            size, colour = (42, BEST) if trial is best else (18, "C0")
+            panel.scatter(
+                [at], [trial.value or 0.0], s=size, color=colour, linewidth=0, zorder=2 + (trial is best)
+            )
         panel.set_title(name, fontsize=9)
         if place % COLUMNS == 0:
-            panel.set_ylabel("at the end")
+            panel.set_ylabel("mean return", fontsize=9)
         panel.tick_params(labelsize=8)
     for each in figure.axes:
         each.grid(alpha=0.25)
         each.spines[["top", "right"]].set_visible(False)
     with replacing(path) as part:
         figure.savefig(part, format="png")
+
+
+def _text(choice: Any) -> str:
+    return "×".join(map(str, choice)) if isinstance(choice, tuple) else str(choice)

@@ -19,9 +19,14 @@ SERIES = 8
 Level = tuple[float, float, float]
 
 
-def learning_chart(curves: Sequence[Curve], levels: Mapping[str, Level]) -> str:
-    """Mean returns over agent steps; `levels` are (mean, low, high) to compare with."""
-    known = [_known(curve) for curve in curves]
+def learning_chart(
+    curves: Sequence[Curve], levels: Mapping[str, Level], what: str = "Mean return", *, powers: bool = False
+) -> str:
+    """Mean returns (or `what`) over agent steps; `levels` are (mean, low, high) to compare with.
+
+    With `powers`, what is above 0 on a scale of powers of ten.
+    """
+    known = [_known(_logarithm(curve) if powers else curve) for curve in curves]
     known = [curve for curve in known if len(curve.steps)]
     if not known:
         return '<p class="quiet">No episode has ended during training, so there is no curve.</p>'
@@ -31,16 +36,19 @@ def learning_chart(curves: Sequence[Curve], levels: Mapping[str, Level]) -> str:
     y_ticks, x_ticks = nice_ticks(low, high, 5), nice_ticks(0, last, 6)
     low, high = min(low, y_ticks[0]), max(high, y_ticks[-1])
 
+    def number(tick: float) -> str:
+        return f"{10**tick:.2g}" if powers else short_number(tick)
+
     def x(step: float) -> float:
         return LEFT + (WIDTH - LEFT - RIGHT) * step / max(last, 1e-9)
 
     def y(value: float) -> float:
         return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (value - low) / max(high - low, 1e-9)
 
-    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="Mean return over agent steps">']
+    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{what} over agent steps">']
     for tick in y_ticks:
         parts.append(f'<path class="grid" d="M{LEFT} {y(tick):.1f}H{WIDTH - RIGHT}"/>')
-        parts.append(f'<text class="end" x="{LEFT - 8}" y="{y(tick) + 4:.1f}">{short_number(tick)}</text>')
+        parts.append(f'<text class="end" x="{LEFT - 8}" y="{y(tick) + 4:.1f}">{number(tick)}</text>')
     for tick in x_ticks:
         if tick <= last:
             where = f'x="{x(tick):.1f}" y="{HEIGHT - BOTTOM + 22}"'
@@ -96,6 +104,10 @@ def short_number(value: float) -> str:
         if abs(value) >= size:
             return f"{value / size:.4g}{letter}"
     return f"{value:.4g}"
+
+
+def _logarithm(curve: Curve) -> Curve:
+    return Curve(curve.label, curve.steps, np.log10(np.where(curve.returns > 0, curve.returns, np.nan)))
 
 
 def _known(curve: Curve) -> Curve:

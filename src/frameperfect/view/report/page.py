@@ -66,6 +66,8 @@ class Report:
     no_video: str = ""
     """Why there is none, and the mend."""
     curves: Sequence[Curve] = ()
+    novelty: Sequence[Curve] = ()
+    """How new to the agent was what it saw, where that was rewarded."""
     levels: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     players: Sequence[Result] = ()
     verdict: str = ""
@@ -142,7 +144,11 @@ def _curve(report: Report) -> str:
     if not report.curves:
         return ""
     note = '<p class="quiet">The mean return of the last 100 episodes, as training went.</p>'
-    return _section("Learning curve", learning_chart(report.curves, report.levels) + note)
+    whole = learning_chart(report.curves, report.levels) + note
+    if report.novelty:
+        note = '<p class="quiet">How new what the agent saw was to it (random network distillation).</p>'
+        whole += learning_chart(report.novelty, {}, "Novelty", powers=True) + note
+    return _section("Learning curve", whole)
 
 
 def _players(report: Report) -> str:
