@@ -56,15 +56,20 @@ def search(
         str | None, typer.Option(help="Put the islands on Ray: the cluster's address, or auto.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an equal search stopped.")] = False,
+    demonstrations: Annotated[
+        Path | None, typer.Option(help="Keep all runs that it holds in the end for learners: an .npz file.")
+    ] = None,
 ) -> None:
     """Search for the fastest run. Ctrl-C keeps everything; the winner is replayed in a fresh process.
 
     In a terminal, p pauses: edit the rules in game.toml, and p goes on by them.
     """
+    from frameperfect.cli.demonstrations import tell
     from frameperfect.cli.play import game_reference
     from frameperfect.game import load_game
     from frameperfect.movie import load_movie
     from frameperfect.search import METHODS, Budget, Driver, Problem, make_method
+    from frameperfect.search.demonstrations import demonstrate
     from frameperfect.search.islands import Archipelago, Task, forget
     from frameperfect.search.problem import find_search
 
@@ -72,6 +77,8 @@ def search(
         raise Refused(f"no method '{method}'; there are {', '.join(METHODS)}")
     if (method == "improve") != bool(movie):
         raise Refused("--movie is for --method improve, which needs one")
+    if method == "exhaustive" and (islands > 1 or cluster is not None):
+        raise Refused("islands differ in their seeds, and exhaustive has none; give it --threads")
     known = [load_movie(one) for one in movie or ()]
     allowed = Budget.parse(budget)
     found = load_game(game_reference(game))
@@ -112,6 +119,10 @@ def search(
                     view.say("The rules are not those it was begun with: what it holds is judged anew.")
                 result = driver.finish()
         report(result, problem, path)
+        if demonstrations is not None:
+            found_runs = demonstrate(problem, result)
+            found_runs.save(demonstrations)
+            tell(found_runs, demonstrations)
     if result.stopped not in ("interrupt", "seconds", "states"):
         forget(kept)  # proven, and there is nothing to go on with
     if result.stopped == "interrupt":
