@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
-import numpy as np
 import torch
 
 from frameperfect.learn import checkpoint
@@ -41,16 +40,16 @@ class ValueTraining(Trainer):
         self.learner = Learner(self.network, target, config, self.device)
         if run is not None:
             run.mkdir(parents=True, exist_ok=True)
-        self.replay = Replay(self.actor.inputs, self.actor.n, layout(config), run)
+        self.replay = self.actor.make_replay(layout(config), run)
         self.actor.attach(self.network, self.replay, self.device)
         self.actor.begin(config.seed)
+        if config.rnd:
+            self.columns = (*self.columns, *NOVELTY)
 
     def advance(self, left: float) -> tuple[dict[str, float], list[EpisodeEnd]]:
         """`report_steps` steps, and the updates that are due in them."""
         config, actor = self.config, self.actor
         epsilon = self.epsilon(left)
-        if config.rnd:
-            self.columns = (*self.columns, *NOVELTY)
         done: list[EpisodeEnd] = []
         for _ in range(-(-config.report_steps // actor.stride)):
             actor.updates = self.learner.updates
@@ -64,13 +63,13 @@ class ValueTraining(Trainer):
         actor.observe()
         return {
             **self.learner.means(),
+            **actor.measures(),
+            **(self.learner.novelty.means() if self.learner.novelty is not None else {}),
             "epsilon": epsilon,
             "replay": self.replay.rows,
             "learning_rate": self.learner.rate,
         }, done
 
-            **actor.measures(),
-            **(self.learner.novelty.means() if self.learner.novelty is not None else {}),
     def epsilon(self, left: float) -> float:
         """The chance of a random action [1]."""
         config: ValueConfig = self.config
@@ -87,7 +86,11 @@ class ValueTraining(Trainer):
         if self.actor.state is not None:
             tensors["state.hidden"], tensors["state.cell"] = self.actor.state
         facts: dict[str, Any] = {"optimizer_steps": learner.optimizer.steps}
-        if self.config.save_replay:
+        if learner.novelty is not None:
+            novel, more = learner.novelty.save()
+            tensors |= novel
+            facts |= more
+        if self.config.save_replay and self.replay.kept:
             arrays, facts["replay"] = self.replay.save()
             tensors |= {
                 f"replay.{name}": torch.from_numpy(each)
@@ -103,6 +106,8 @@ class ValueTraining(Trainer):
         learner.optimizer.steps = facts["optimizer_steps"]
         learner.target_flat.copy_(tensors["target"])
         learner.updates = self.updates
+        if learner.novelty is not None:
+            learner.novelty.restore(tensors, facts)
         if "replay" in facts:
             arrays = {name: each.numpy() for name, each in checkpoint.part(tensors, "replay.").items()}
             self.replay.restore(arrays, facts["replay"])
