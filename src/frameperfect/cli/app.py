@@ -141,6 +141,7 @@ def load_commands() -> None:
         compare,
         compare_runs,
         demo,
+        demonstrations,
         doctor,
         evaluate,
         film,

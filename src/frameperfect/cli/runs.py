@@ -29,6 +29,8 @@ from frameperfect.cli.app import Refused, app, console, example
 from frameperfect.view.atomic import replacing
 
 if TYPE_CHECKING:
+    import gymnasium
+
     from frameperfect.env import VectorEnv
 
 RUNS = Path("runs")
@@ -209,6 +211,8 @@ class RunConfig:
     lockstep: bool = False
     cluster: str | None = None
     """The Ray cluster that actors, replay and learner are on."""
+    backwards: str | None = None
+    """Demonstrations along which episodes of training begin, from their ends to their starts."""
 
     @property
     def frame_skip(self) -> int:
@@ -226,6 +230,17 @@ class RunConfig:
         from frameperfect.env import make_vec
 
         return lambda: make_vec(self.game, n or self.envs, **{**self.env, **changes})
+
+    def training_envs(self, **changes: Any) -> Callable[[], gymnasium.vector.VectorEnv[Any, Any, Any]]:
+        """What makes the environments that it is trained in; `changes` as `make_envs` takes them."""
+        make = self.make_envs(**changes)
+        if self.backwards is None:
+            return make
+        from frameperfect.env.curriculum import Backwards
+        from frameperfect.env.demonstrations import Demonstrations
+
+        shown = Demonstrations.load(Path(self.backwards))
+        return lambda: Backwards(make(), shown)
 
 
 def read_run(run: Path) -> RunConfig:

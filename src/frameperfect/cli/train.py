@@ -71,6 +71,13 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the run's checkpoint, exactly.")
     ] = False,
+    demonstrations: Annotated[
+        Path | None,
+        typer.Option(
+            help="Runs to learn from: a part of every batch of a value learner; PPO begins along them, "
+            "from their ends to their starts."
+        ),
+    ] = None,
     evaluation: Annotated[
         bool, typer.Option("--eval/--no-eval", help="At the end, some short episodes beside a random player.")
     ] = True,
@@ -103,6 +110,8 @@ def train(
         else:
             learn = learn_settings(name, algo, kind, rnd, config, steps, minutes, seed + i)
             settings = RunConfig(name, env, envs, algo, dataclasses.asdict(learn))
+            if demonstrations is not None:
+                settings = _shown(settings, demonstrations)
         if actors is not None:
             settings = dataclasses.replace(settings, actors=actors, lockstep=lockstep, cluster=cluster)
         again = resume and (each / "checkpoint.safetensors").is_file()
@@ -143,7 +152,7 @@ def train_run(settings: RunConfig, folder: Path, *, resume: bool = False) -> Res
     # actors share the cores, and each runs its machines on its part of them
     cores = len(os.sched_getaffinity(0))
     shared = {"threads": max(1, cores // settings.actors)} if settings.actors else {}
-    make_envs = settings.make_envs(**shared)
+    make_envs = settings.training_envs(**shared)
     settings.write(folder)
     with ProgressLine(
         console(), f"seed {learn_config.seed}" if folder.name.startswith("seed") else "training"
@@ -156,6 +165,7 @@ def train_run(settings: RunConfig, folder: Path, *, resume: bool = False) -> Res
             resume=resume,
             actors=settings.actors,
             lockstep=settings.lockstep,
+            cluster=settings.cluster,
         )
     draw_curves([folder], folder / "curve.png", f"{settings.game}, {settings.algo}")
     print(
@@ -165,7 +175,6 @@ def train_run(settings: RunConfig, folder: Path, *, resume: bool = False) -> Res
     )
     return result
 
-            cluster=settings.cluster,
 
 def draw_curves(folders: list[Path], path: Path, title: str, levels: dict[str, Any] | None = None) -> None:
     """Draw the learning curves that the runs' metrics hold."""
@@ -173,6 +182,14 @@ def draw_curves(folders: list[Path], path: Path, title: str, levels: dict[str, A
     from frameperfect.view.plots import draw_learning_curve
 
     draw_learning_curve(curves_of(folders), path, title, levels=levels)
+
+
+def _shown(settings: RunConfig, demonstrations: Path) -> RunConfig:
+    """The settings with runs to learn from."""
+    file = str(demonstrations.resolve())
+    if "demonstrations" in settings.learn:
+        return dataclasses.replace(settings, learn={**settings.learn, "demonstrations": file})
+    return dataclasses.replace(settings, backwards=file)
 
 
 def _resumed(folder: Path, game: str, steps: int | None, minutes: float | None) -> RunConfig:

@@ -25,7 +25,7 @@ from frameperfect.env.env import NO_LIMIT, generator
 from frameperfect.env.inputs import InputLog
 from frameperfect.env.movies import episode_movie
 from frameperfect.env.observation import ObservationChoice
-from frameperfect.env.setup import Draw, Setup, Start, StartChoice, begin, draw, start_option
+from frameperfect.env.setup import POWER_ON, Draw, Setup, Start, StartChoice, begin, draw, start_option
 from frameperfect.errors import EnvError, MachineCrashed
 from frameperfect.machine import Machine
 from frameperfect.pool import Video
@@ -256,6 +256,33 @@ class VectorEnv(GymnasiumVectorEnv[Any, Any, NDArray[Any]]):
             self._in_flight = False
             self._pool.recv()
         self._pool.close()
+
+    # -- where episodes begin ----------------------------------------------------------------------
+
+    @property
+    def game_name(self) -> str:
+        """The game's."""
+        return self._setup.game.name
+
+    @property
+    def fingerprint(self) -> str:
+        """What its states depend on, as hex digits."""
+        return self._pool.fingerprint.digest.hex()
+
+    @property
+    def starts(self) -> tuple[str | bytes, ...]:
+        """What each new episode draws its start from: names of starts, and sealed states."""
+        return tuple(POWER_ON if start.name is None else start.name for start in self._setup.starts)
+
+    @starts.setter
+    def starts(self, starts: Sequence[str | bytes]) -> None:
+        if not starts:
+            raise EnvError("starts is empty; name one at least")
+        self._setup.starts = tuple(self._setup.start(start) for start in starts)
+
+    def start_of(self, index: int, previous: bool = False) -> str | bytes | None:
+        """Where one environment's episode began; with `previous`, the one before it. None is power-on."""
+        return (self._previous_starts if previous else self._starts)[index].name
 
     # -- one of them -------------------------------------------------------------------------------
 

@@ -30,6 +30,15 @@ class AleGame(Game):
             },
             "reward": {"score": "delta(score)"},
             "end": {"terminated": "game_over"},
+            "search": {
+                "score": {
+                    "prefer": "score",
+                    "fail": "lives < prev.lives or game_over",
+                    "cells": ["screen"],
+                    "frames": 4,
+                    "steps": 4500,  # five minutes of play
+                }
+            },
         }
         super().__init__(check(table, name), "ale")
         self._rom = rom

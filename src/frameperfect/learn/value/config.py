@@ -46,6 +46,7 @@ _ABOVE_0 = (
 )  # fmt: skip
 _0_TO_1 = (
     "gamma", "epsilon_start", "epsilon_end", "epsilon_fraction", "priority", "importance_start", "risk_level",
+    "demonstration_share",
 )  # fmt: skip
 
 
@@ -129,6 +130,11 @@ class ValueConfig(Settings):
     """Memory for the replay; what is larger is mapped from a file without a name in the run's folder."""
     save_replay: bool = True
     """Keep the replay in checkpoints: without it a resumed run fills another before it learns."""
+
+    demonstrations: str = ""
+    """A file that `frameperfect demonstrations` made: a part of every batch is drawn from it."""
+    demonstration_share: float = 0.25
+    """That part."""
 
     rnd: float = 0.0
     """What an endless stream of the mean novelty so far is worth in points (random network distillation);

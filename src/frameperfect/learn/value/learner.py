@@ -54,6 +54,8 @@ class Learner:
         target.vectors = network.vectors  # one set of statistics
         self.optimizer = Adam(self.flat)
         self.novelty = Novelty(network.inputs, config, device) if config.rnd else None
+        self.demonstrations: Replay | None = None
+        """What a part of every batch is drawn from [15]."""
         self.rate = config.learning_rate
         self.updates = 0
         self.terms: list[Tensor] = []
@@ -64,29 +66,43 @@ class Learner:
         beta = config.importance_start + (1 - config.importance_start) * (1 - left)
         self.rate = config.learning_rate * (left if config.learning_rate_decay else 1.0)  # [14]
         uniforms = torch.rand(config.batch_size, generator=generator, dtype=torch.float64).numpy()
-        draw = replay.draw(uniforms, beta)
+        shown = self.demonstrations
+        count = round(config.batch_size * config.demonstration_share) if shown is not None else 0
+        draw = replay.draw(uniforms[count:], beta)
         self.network.resample(generator)
         self.target.resample(generator)
-        if self.network.lstm is None:
-            self._learn_rows(replay, draw, generator)
+        if shown is not None and count:
+            self._learn_rows([(shown, shown.draw(uniforms[:count], beta)), (replay, draw)], generator)
+        elif self.network.lstm is None:
+            self._learn_rows([(replay, draw)], generator)
         else:
             self._learn_sequences(replay, draw, generator)
         self.updates += 1
         if self.updates % config.target_every == 0:  # [4]
             self.target_flat.lerp_(self.flat.data, config.target_rate)
 
-    def _learn_rows(self, replay: Replay, draw: Draw, generator: Any) -> None:
-        rows = draw.rows
-        returns, discounts, steps, following = replay.lead(rows)
-        if self.novelty is not None:
-            returns = returns + self.novelty.returns(replay, rows, steps, discounts)
-        obs, after = (self._send(replay.observations(each)) for each in (rows, following))
+    def _learn_rows(self, draws: list[tuple[Replay, Draw]], generator: Any) -> None:
+        """Learn from draws of one or two replays together."""
+        parts: list[list[NDArray[Any]]] = []
+        seen: list[Arrays] = []
+        then: list[Arrays] = []
+        for replay, draw in draws:
+            returns, discounts, steps, following = replay.lead(draw.rows)
+            if self.novelty is not None:
+                returns = returns + self.novelty.returns(replay, draw.rows, steps, discounts)
+            parts.append([replay.actions[draw.rows], returns, discounts, draw.weights])
+            seen.append(replay.observations(draw.rows))
+            then.append(replay.observations(following))
+        obs, after = (self._send(_join(each)) for each in (seen, then))
         with torch.inference_mode():
             ahead = self.target.embed(after)
             chooser = self.network.embed(after) if self.config.double else ahead
-        given = [self._put(each) for each in (replay.actions[rows], returns, discounts, draw.weights)]
-        priorities = self._learn(self.network.embed(obs), chooser, ahead, Given(*given), generator)
-        self._prioritise(replay, rows, priorities)
+        given = parts[0] if len(parts) == 1 else [np.concatenate(each) for each in zip(*parts, strict=True)]
+        found = [self._put(each) for each in given]
+        priorities = self._learn(self.network.embed(obs), chooser, ahead, Given(*found), generator)
+        sizes = [len(draw.rows) for _, draw in draws]
+        for (replay, draw), mine in zip(draws, priorities.split(sizes), strict=True):
+            self._prioritise(replay, draw.rows, mine)
 
     def _learn_sequences(self, replay: Replay, draw: Draw, generator: Any) -> None:
         """Sequences of L steps of one episode, whose state is the stored one after burn-in [12]."""
@@ -225,6 +241,13 @@ class Learner:
 
     def _send(self, arrays: Arrays) -> dict[str, Tensor]:
         return {name: self._put(each) for name, each in arrays.items()}
+
+
+def _join(parts: list[Arrays]) -> Arrays:
+    """Rows of several replays, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _take(outputs: Tensor, index: Tensor, axis: int) -> Tensor:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
+import numpy as np
 import torch
 
 from frameperfect.learn import checkpoint
@@ -14,6 +15,7 @@ from frameperfect.learn.runtime.steps import ReplayCrew
 from frameperfect.learn.trainer import Trainer
 from frameperfect.learn.value.actor import Actor
 from frameperfect.learn.value.config import ValueConfig
+from frameperfect.learn.value.demonstrations import show
 from frameperfect.learn.value.learner import Learner
 from frameperfect.learn.value.network import build
 from frameperfect.learn.value.novelty import COLUMNS as NOVELTY
@@ -41,6 +43,10 @@ class ValueTraining(Trainer):
         if run is not None:
             run.mkdir(parents=True, exist_ok=True)
         self.replay = self.actor.make_replay(layout(config), run)
+        if config.demonstrations:
+            of = self.actor.inputs, self.actor.actions
+            kept = show(config.demonstrations, *of, config, layout(config), self.network)
+            self.learner.demonstrations = kept
         self.actor.attach(self.network, self.replay, self.device)
         self.actor.begin(config.seed)
         if config.rnd:
@@ -90,6 +96,9 @@ class ValueTraining(Trainer):
             novel, more = learner.novelty.save()
             tensors |= novel
             facts |= more
+        if learner.demonstrations is not None:
+            facts["demonstrations_highest"] = learner.demonstrations.highest
+            tensors["demonstrations.leaves"] = torch.from_numpy(learner.demonstrations.tree.leaves())
         if self.config.save_replay and self.replay.kept:
             arrays, facts["replay"] = self.replay.save()
             tensors |= {
@@ -108,6 +117,10 @@ class ValueTraining(Trainer):
         learner.updates = self.updates
         if learner.novelty is not None:
             learner.novelty.restore(tensors, facts)
+        if learner.demonstrations is not None:
+            leaves = tensors["demonstrations.leaves"].numpy()
+            learner.demonstrations.tree.set(np.arange(len(leaves)), leaves)
+            learner.demonstrations.highest = facts["demonstrations_highest"]
         if "replay" in facts:
             arrays = {name: each.numpy() for name, each in checkpoint.part(tensors, "replay.").items()}
             self.replay.restore(arrays, facts["replay"])
