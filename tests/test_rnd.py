@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from gymnasium.vector.utils import batch_space
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.command_line import frameperfect
 from tests.components import need
 from tests.test_checkpoint import assert_equal_checkpoints
-from tests.toy_envs import Cue
+from tests.toy_envs import Cue, DeepSea
 
 torch = need("torch")
 
@@ -353,3 +355,27 @@ def test_a_run_in_two_parts_equals_a_whole_one(name: str, tmp_path: Path) -> Non
     rows = read_metrics(tmp_path / "parts")
     assert all(np.isfinite(row["novelty"]) for row in rows[2:])
     load_policy(tmp_path / "parts")
+
+
+def test_a_sparse_chain_is_solved_in_a_few_thousand_steps(tmp_path: Path) -> None:
+    """One seed; `make test-learning` has five, on a longer chain, and beside entropy alone."""
+    config = PpoConfig(
+        steps=12_000, rollout_steps=20, batch_size=80, learning_rate=1e-3, learning_rate_decay=False,
+        entropy_coef=0.1, rnd=0.5,
+    )  # fmt: skip
+    assert train(lambda: DeepSea(16, 8), config, tmp_path).mean_return > 0.9
+    rows = read_metrics(tmp_path)
+    assert rows[-1]["novelty"] < 0.1 * rows[0]["novelty"]
+
+
+def test_the_command_trains_with_novelty_and_the_report_shows_it(tmp_path: Path) -> None:
+    need("ale_py")
+    for algo, rnd in (("ppo", 0.5), ("dqn", 1.0)):
+        done = frameperfect(
+            "train", "Breakout-Atari", "--algo", algo, "--rnd", "--observation", "ram", "--envs", 4,
+            "--max-steps", 50, "--steps", 1536, "--run", algo, "--no-eval", cwd=tmp_path,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        run = tmp_path / "runs" / algo
+        assert json.loads((run / "config.json").read_text())["learn"]["rnd"] == rnd
+        assert "Novelty over agent steps" in (run / "report.html").read_text()

@@ -19,7 +19,9 @@ from tests.components import need
 need("torch")
 optuna = need("optuna")
 
+from frameperfect.cli import sweep  # noqa: E402
 from frameperfect.cli.app import Refused  # noqa: E402
+from frameperfect.cli.runs import RunConfig  # noqa: E402
 from frameperfect.cli.settings_file import read_settings  # noqa: E402
 from frameperfect.cli.sweep_space import SPACES, Space, default_space, read_space  # noqa: E402
 from frameperfect.cli.train import config_class  # noqa: E402
@@ -134,13 +136,12 @@ def test_a_sweep_writes_settings_that_train_reads_and_goes_on(tmp_path: Path) ->
     assert len(states(tmp_path)) == 3
 
 
-def test_a_trial_behind_the_median_is_stopped_and_a_diverged_one_counts_as_stopped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Trials of the real search, whose training tells returns of our choice."""
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> dict[int, int]:
+    """Trainings of no game, whose returns are known: trial 5 is bad, trial 6 diverges, others are worth 10
+    and their number. Gives the updates that each told of.
+    """
     from frameperfect import learn
-    from frameperfect.cli import sweep
-    from frameperfect.cli.runs import RunConfig
     from frameperfect.errors import LearningError
     from frameperfect.learn import Progress, Result
 
@@ -163,13 +164,43 @@ def test_a_trial_behind_the_median_is_stopped_and_a_diverged_one_counts_as_stopp
         return Result(run, 20, 20, 1.0, 1.0, 1, worth, 1.0, "steps")
 
     monkeypatch.setattr(learn, "train", training)
-    settings = RunConfig(GAME, {}, 1, "ppo", {"seed": 0, "steps": 20, "minutes": None})
-    plan = sweep.Plan(settings, {"epochs": {"low": 1, "high": 3}}, {})
+    return told
+
+
+PLAN = sweep.Plan(
+    RunConfig(GAME, {}, 1, "ppo", {"seed": 0, "steps": 20, "minutes": None}),
+    {"gamma": {"low": 0.9, "high": 0.99}},
+    {},
+)
+
+
+def test_a_trial_behind_the_median_is_stopped_and_a_diverged_one_counts_as_stopped(
+    tmp_path: Path, told: dict[int, int]
+) -> None:
     folder = tmp_path / "runs" / "s"
-    sweep._search(folder, plan, 8)
+    sweep._search(folder, PLAN, 8)
     assert states(tmp_path) == ["COMPLETE"] * 5 + ["PRUNED"] * 2 + ["COMPLETE"]
     assert told[5] == sweep.FIRST_RUNG
     assert "Trial 7: mean return 17" in (folder / "best.toml").read_text()
+
+
+def test_the_trial_of_a_process_that_was_killed_is_tried_again(
+    tmp_path: Path, told: dict[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trial that gave a sign of life, and no more."""
+    monkeypatch.setattr(sweep, "HEARTBEAT", 1)
+    monkeypatch.setattr(sweep, "SILENCE", 1)
+    folder = tmp_path / "runs" / "s"
+    study, _ = sweep._study(folder, PLAN)
+    killed = study.ask()
+    killed.suggest_float("gamma", 0.9, 0.99)
+    study._storage.record_heartbeat(killed._trial_id)
+    time.sleep(2.5)
+    sweep._search(folder, PLAN, 3)
+    study = optuna.load_study(study_name="sweep", storage=f"sqlite:///{folder}/sweep.db")
+    assert study.trials[0].state.name == "FAIL"
+    assert [trial.params for trial in study.trials[1:]].count(killed.params) == 1
+    assert [trial.state.name for trial in study.trials[1:]] == ["COMPLETE"] * 3
 
 
 def start(tmp_path: Path, *more: str | int) -> subprocess.Popen[str]:

@@ -176,6 +176,7 @@ def _space(path: Path | None, algo: str, rnd: bool) -> Space:
 
 def _search(folder: Path, plan: Plan, trials: int) -> None:
     """Run trials until so many have ended, in this process and in all that share the folder."""
+    from frameperfect.cli.runs import RUNS
     from frameperfect.cli.sweep_space import Space
     from frameperfect.cli.train import config_class
 
@@ -193,7 +194,8 @@ def _search(folder: Path, plan: Plan, trials: int) -> None:
         objective.interrupted = True
     _report(folder, plan, space, study)
     if objective.interrupted:
-        command = f"frameperfect sweep {plan.settings.game} --run {shlex.quote(folder.name)} --resume"
+        name = shlex.quote(str(folder) if folder.parent != RUNS else folder.name)
+        command = f"frameperfect sweep {plan.settings.game} --run {name} --resume"
         raise Interrupted(f"interrupted; what ended is kept; go on: {command} --trials {trials}")
 
 
