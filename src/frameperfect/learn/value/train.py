@@ -101,10 +101,7 @@ class ValueTraining(Trainer):
             tensors["demonstrations.leaves"] = torch.from_numpy(learner.demonstrations.tree.leaves())
         if self.config.save_replay and self.replay.kept:
             arrays, facts["replay"] = self.replay.save()
-            tensors |= {
-                f"replay.{name}": torch.from_numpy(each)
-                for name, each in arrays.items()
-            }
+            tensors |= {f"replay.{name}": torch.from_numpy(each) for name, each in arrays.items()}
         return tensors, facts
 
     def restore_more(self, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
