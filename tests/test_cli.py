@@ -20,7 +20,7 @@ from tests.components import need
 
 COMMANDS = (
     "games", "info", "import", "new-game", "watch", "record", "replay", "verify", "convert", "train", "eval",
-    "bench", "doctor", "demo", "screenshot", "compare", "report", "runs", "board",
+    "bench", "doctor", "demo", "screenshot", "compare", "report", "runs", "board", "play", "keys",
 )  # fmt: skip
 GAME = "Airstriker-Genesis"
 

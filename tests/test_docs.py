@@ -16,10 +16,12 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.components import need
+from tests.test_play import TYPING
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -68,7 +70,11 @@ def test_the_python_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("page", pages_with("sh"), ids=lambda page: page.name)
 def test_the_shell_lines_of_a_page_run(page: Path, tmp_path: Path) -> None:
     need("stable_retro")
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "FRAMEPERFECT_HOME": str(tmp_path / "home"),
+        "SDL_AUDIODRIVER": "dummy",
+    }
     write_files(page, tmp_path)
     for block in blocks(page, "sh"):
         for line in block.replace("\\\n", " ").splitlines():
@@ -77,11 +83,16 @@ def test_the_shell_lines_of_a_page_run(page: Path, tmp_path: Path) -> None:
                 continue
             if words[0] == "make":
                 command, folder = ["make", "-n", *words[1:]], ROOT
+            elif words[:2] == ["frameperfect", "play"] and "--show-keys" not in words:
+                need("pygame")
+                command, folder = [sys.executable, "-c", TYPING, "+p -p +x -x quit", *words[1:]], tmp_path
             else:
                 command, folder = ["bash", "-c", line], tmp_path
+            screen = {"SDL_VIDEODRIVER": "dummy"} if TYPING in command else {}
             done = subprocess.run(
-                command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
-            )
+                command, cwd=folder, env=environment | screen, capture_output=True, text=True, check=False,
+                timeout=300,
+            )  # fmt: skip
             assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
 
 
@@ -95,6 +106,18 @@ def test_the_games_defined_in_a_page_load(page: Path, tmp_path: Path) -> None:
             folder.mkdir()
             (folder / "game.toml").write_text(block)
             load_game(folder)
+
+
+def test_every_command_is_shown_in_use() -> None:
+    import typer
+
+    from frameperfect.cli.app import app, load_commands
+
+    load_commands()
+    root: Any = typer.main.get_command(app)
+    text = "\n".join(page.read_text() for page in PAGES)
+    missing = [name for name in root.commands if not re.search(rf"frameperfect {name}\b|`{name}`", text)]
+    assert not missing
 
 
 def test_the_site_is_built_without_warnings(tmp_path: Path) -> None:

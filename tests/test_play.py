@@ -244,3 +244,17 @@ def test_the_keys_are_printed_as_a_file_for_them(tmp_path: Path) -> None:
     (tmp_path / "keys.toml").write_text(done.stdout)
     again = play(tmp_path, "", "play", GAME, "--show-keys", "--keys", "keys.toml")
     assert again.stdout == done.stdout and '"rewind" = ["backspace", "pad lefttrigger"]' in done.stdout
+
+
+def test_keys_are_changed_for_a_console_and_play_takes_them(tmp_path: Path) -> None:
+    changed = play(tmp_path, "", "keys", GAME, "B=space", "rewind=r, pad leftshoulder", "back=,")
+    assert changed.returncode == 0, changed.stderr
+    assert str(Path("home", "keys", "Genesis.toml")) in changed.stdout
+    done = play(tmp_path, "+space quit", "play", GAME, "--out", "mine.fpm")
+    assert done.returncode == 0, done.stderr
+    movie = load_movie(tmp_path / "mine.fpm")
+    assert movie.inputs[:, 0].max() == movie.controllers[0].mask("B")
+    fails(play(tmp_path, "", "keys", GAME, "Jmp=x"), "no button 'Jmp'")
+    fails(play(tmp_path, "", "keys", GAME, "A"), "NAME=KEY")
+    again = play(tmp_path, "", "keys", GAME, "--reset")
+    assert '"B" = ["x", "pad a"]' in again.stdout and not (tmp_path / "home/keys/Genesis.toml").exists()

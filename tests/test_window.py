@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import frameperfect as fp
 from frameperfect.errors import DisplayError, FrameperfectError
-from frameperfect.machine import Controller
+from frameperfect.machine import Controller, PortInput
 from frameperfect.movie import Movie, Session, load_movie
 from tests.components import need
 from tests.roms import FRAMES, PADS, ROMS
@@ -23,7 +23,15 @@ need("PIL")
 need("stable_retro")
 
 from frameperfect.view.overlay import make_overlays, shown_names  # noqa: E402
-from frameperfect.view.window import Bindings, Controls, Player, Recording, Tile, display  # noqa: E402
+from frameperfect.view.window import (  # noqa: E402
+    Bindings,
+    Controls,
+    Player,
+    Recording,
+    Tile,
+    change_keys,
+    display,
+)
 from frameperfect.view.window.help import help_lines, help_pages  # noqa: E402
 from frameperfect.view.window.pace import Pace  # noqa: E402
 from frameperfect.view.window.sound import take_block  # noqa: E402
@@ -477,39 +485,104 @@ def test_wrong_keys_are_named_with_the_mend(tmp_path: Path, text: str, words: li
         assert word in message
 
 
-class FakePad:
-    """Stands for the hardware."""
+class VirtualPad:
+    """A gamepad that SDL itself keeps: its events come by the way of a real one's."""
 
-    name = "a gamepad"
+    GAMEPAD, AXES, BUTTONS = 1, 6, 15  # SDL_JOYSTICK_TYPE_GAMECONTROLLER, and SDL's standard layout
 
-    def __init__(self, index: int) -> None:
-        self.index = index
+    def __init__(self) -> None:
+        from ctypes import CDLL, c_int, c_int16, c_uint8, c_void_p
 
-    def as_joystick(self) -> FakePad:
-        return self
+        maps = Path("/proc/self/maps").read_text().splitlines()
+        libraries = {line.split()[-1] for line in maps if "libSDL2-2" in line}
+        if not libraries:
+            pytest.skip("where pygame keeps SDL is known on Linux only")
+        self.sdl = CDLL(libraries.pop())
+        self.sdl.SDL_JoystickFromInstanceID.restype = c_void_p
+        self.sdl.SDL_JoystickSetVirtualAxis.argtypes = [c_void_p, c_int, c_int16]
+        self.sdl.SDL_JoystickSetVirtualButton.argtypes = [c_void_p, c_int, c_uint8]
+        self.index = self.sdl.SDL_JoystickAttachVirtual(self.GAMEPAD, self.AXES, self.BUTTONS, 0)
+        assert self.index >= 0
+        self.id = self.sdl.SDL_JoystickGetDeviceInstanceID(self.index)
+        for trigger in (4, 5):
+            self.axis(trigger, -32768)
 
-    def get_instance_id(self) -> int:
-        return 100 + self.index
+    def axis(self, axis: int, value: int) -> None:
+        if device := self.sdl.SDL_JoystickFromInstanceID(self.id):
+            self.sdl.SDL_JoystickSetVirtualAxis(device, axis, value)
+
+    def button(self, button: int, down: bool) -> None:
+        self.sdl.SDL_JoystickSetVirtualButton(self.sdl.SDL_JoystickFromInstanceID(self.id), button, down)
+
+    def unplug(self) -> None:
+        self.sdl.SDL_JoystickDetachVirtual(self.index)
 
 
-def test_gamepads_come_and_go_and_play_at_their_ports(window: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gamepads_come_and_go_and_play_at_their_ports(window: Open) -> None:
     player = window()
-    monkeypatch.setattr(player.controls._controller, "Controller", FakePad)
-    for index in (0, 1):
-        pygame.event.post(pygame.event.Event(pygame.CONTROLLERDEVICEADDED, device_index=index))
+    one, other = VirtualPad(), VirtualPad()
     player.tick()
     assert "plays at port 2" in player._toast
     pad = player.session.machine.controllers[0]
-    down, axis = pygame.CONTROLLERBUTTONDOWN, pygame.CONTROLLERAXISMOTION
-    pygame.event.post(pygame.event.Event(down, instance_id=100, button=pygame.CONTROLLER_BUTTON_B))
-    pygame.event.post(pygame.event.Event(axis, instance_id=101, axis=0, value=-30000))
-    player.tick()
+    one.button(pygame.CONTROLLER_BUTTON_B, True)
+    other.axis(0, -30000)
+    ticks(player, 2)  # SDL takes what a virtual device holds at its next poll
     assert player.session.held() == (pad.mask("A"), pad.mask("Left"))
-    pygame.event.post(pygame.event.Event(axis, instance_id=101, axis=0, value=100))
-    pygame.event.post(pygame.event.Event(pygame.CONTROLLERDEVICEREMOVED, instance_id=100))
-    player.tick()
+    other.axis(0, 100)
+    one.button(pygame.CONTROLLER_BUTTON_B, False)
+    ticks(player, 2)
     assert player.session.held() == (0, 0)
-    assert "port 1 is gone" in player._toast
+    other.unplug()
+    one.button(pygame.CONTROLLER_BUTTON_B, True)
+    ticks(player, 2)
+    assert "port 2 is gone" in player._toast
+    again = VirtualPad()
+    ticks(player, 2)
+    again.button(pygame.CONTROLLER_BUTTON_DPAD_UP, True)
+    ticks(player, 2)
+    assert player.session.held() == (pad.mask("A"), pad.mask("Up"))
+    for device in (again, one):
+        device.unplug()
+    ticks(player, 2)
+    assert player.session.held() == (0, 0)
+
+
+def test_a_stick_steers_an_analog_axis_beyond_its_dead_zone(headless: None) -> None:
+    controllers = [Controller(PADS_OF["N64"], ("X Axis", "Y Axis", "C X Axis", "C Y Axis"))]
+    with display() as sdl:
+        controls, pad = Controls(sdl, Bindings(controllers), controllers), VirtualPad()
+        controls.poll()
+
+        def axes(*values: int) -> tuple[int, ...]:
+            for axis, value in enumerate(values):
+                pad.axis(axis, value)
+            for _ in range(2):
+                controls.poll()
+            (port,) = controls.inputs()
+            return port.axes if isinstance(port, PortInput) else (0, 0, 0, 0)
+
+        assert axes(3000, -3000, 0, 0) == (0, 0, 0, 0)
+        assert axes(32767, -32768, 0, 0) == (32767, -32767, 0, 0)
+        half = axes(16384, 0, 0, -16384)
+        assert 12000 < half[0] == -half[3] < 16384
+        assert axes(0, 0, 0, 0) == (0, 0, 0, 0)
+        controls._take(pygame.event.Event(pygame.KEYDOWN, key=pygame.K_LEFT, mod=0))
+        assert axes(9000, 0, 0, 0)[0] == -32767  # a key pushes it all the way
+        pad.unplug()
+
+
+def test_the_users_file_of_keys_grows_by_changes_and_the_latest_wins(tmp_path: Path) -> None:
+    pads, path = [Controller(PADS_OF["Nes"])] * 2, tmp_path / "keys" / "Nes.toml"
+    change_keys(path, pads, {"port1": {"A": ("space",)}, "commands": {"rewind": ("r", "pad leftshoulder")}})
+    bindings = change_keys(path, pads, {"port1": {"b": ("space", "pad y")}})
+    assert bindings.keys["space"] == (0, "B") and bindings.commands["r"] == "rewind"
+    assert bindings.keys["x"] == (0, "A")  # which has its own key again
+    before = path.read_text()
+    with pytest.raises(FrameperfectError, match="no button 'Jump'"):
+        change_keys(path, pads, {"port1": {"Jump": ("x",)}})
+    with pytest.raises(FrameperfectError, match="'x' is both"):
+        change_keys(path, pads, {"port1": {"A": ("x",), "B": ("x",)}})
+    assert path.read_text() == before
 
 
 # -- time, sound, displays ---------------------------------------------------------------------------------

@@ -146,6 +146,7 @@ def load_commands() -> None:
         evaluate,
         film,
         games,
+        keys,
         movies,
         ram,
         report,

@@ -11,6 +11,7 @@ import typer
 
 from frameperfect.cli.app import Refused, app, console, example, may_replace
 from frameperfect.cli.film import HudOption, OverlayOption, ShowOption
+from frameperfect.cli.keys import own_keys
 from frameperfect.cli.movies import MOVIE_FORMATS, print_replay
 
 if TYPE_CHECKING:
@@ -60,7 +61,9 @@ def watch(
     scale: Annotated[
         int | None, typer.Option(min=1, max=16, help="Enlarge by so much in the window.")
     ] = None,
-    keys: Annotated[Path | None, typer.Option(help="A TOML file with other keys for the window.")] = None,
+    keys: Annotated[
+        Path | None, typer.Option(help="A TOML file of keys, instead of those of `frameperfect keys`.")
+    ] = None,
 ) -> None:
     """Show movies, agents, or random play in a window, or make a video of one.
 
@@ -201,6 +204,7 @@ def _in_window(
                 )
             )
         controllers = tiles[0].session.machine.controllers
+        keys = keys or own_keys(tiles[0].session.machine)
         player = Player(
             pygame,
             tiles,

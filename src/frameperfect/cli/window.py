@@ -14,6 +14,7 @@ import typer
 
 from frameperfect.cli.app import Interrupted, Refused, app, example, may_replace
 from frameperfect.cli.film import OverlayOption, ShowOption, panel_names
+from frameperfect.cli.keys import own_keys
 from frameperfect.cli.movies import MOVIE_FORMATS
 
 if TYPE_CHECKING:
@@ -54,7 +55,9 @@ def play(
     ] = None,
     overlay: OverlayOption = None,
     show: ShowOption = None,
-    keys: Annotated[Path | None, typer.Option(help="A TOML file that gives keys other meanings.")] = None,
+    keys: Annotated[
+        Path | None, typer.Option(help="A TOML file of keys, instead of those of `frameperfect keys`.")
+    ] = None,
     show_keys: Annotated[
         bool, typer.Option("--show-keys", help="Print the keys, as a file for --keys, and end.")
     ] = False,
@@ -74,6 +77,7 @@ def play(
     if out is not None and not show_keys:
         _check_target(out, game, movie, force)
     with _machine(game, run, movie, core) as machine:
+        keys = keys or own_keys(machine)
         if show_keys:
             from frameperfect.view.window import Bindings
 

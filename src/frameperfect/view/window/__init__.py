@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from frameperfect.view.window.bindings import Bindings, KeysError
+from frameperfect.view.window.bindings import Bindings, KeysError, change_keys
 from frameperfect.view.window.controls import Controls
 from frameperfect.view.window.display import display, has_display, load_pygame
 from frameperfect.view.window.player import Player
@@ -10,6 +10,6 @@ from frameperfect.view.window.recording import Recording
 from frameperfect.view.window.tile import Tile
 
 __all__ = [
-    "Bindings", "Controls", "KeysError", "Player", "Recording", "Tile", "display", "has_display",
-    "load_pygame",
+    "Bindings", "Controls", "KeysError", "Player", "Recording", "Tile", "change_keys", "display",
+    "has_display", "load_pygame",
 ]  # fmt: skip

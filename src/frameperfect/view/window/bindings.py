@@ -16,6 +16,8 @@ from typing import Any, NoReturn, TypeAlias
 
 from frameperfect.errors import FrameperfectError
 from frameperfect.machine import Controller
+from frameperfect.view.atomic import replacing
+from frameperfect.view.window.display import load_pygame
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -148,14 +150,7 @@ class Bindings:
 
     def to_toml(self) -> str:
         """The file that says all this."""
-        lines = []
-        for section, entries in self.table.items():
-            lines.append(f"[{section}]")
-            for name, keys in entries.items():
-                said = ", ".join(f'"{_escape(key)}"' for key in keys)
-                lines.append(f'"{name}" = {said}' if len(keys) == 1 else f'"{name}" = [{said}]')
-            lines.append("")
-        return "\n".join(lines)
+        return to_toml(self.table)
 
 
 def entries(controller: Controller) -> list[str]:
@@ -209,6 +204,40 @@ def _pad_defaults(controller: Controller) -> dict[str, tuple[str, ...]]:
 # -- a user's file -----------------------------------------------------------------------------------------
 
 
+def change_keys(path: Path, controllers: Sequence[Controller], changes: Table) -> Bindings:
+    """Give keys other meanings in the user's file, which need not be there yet; returns what holds then.
+
+    Raises:
+        KeysError: as `Bindings` does; the file is as before.
+        OSError: it can't be written.
+    """
+    new = _checked(path, changes, controllers)
+    own = _read(path, controllers) if path.exists() else {}
+    taken = {key for lines in new.values() for keys in lines.values() for key in keys}
+    kept = {
+        section: {name: tuple(key for key in keys if key not in taken) for name, keys in lines.items()}
+        for section, lines in own.items()
+    }
+    table = {section: {**kept.get(section, {}), **new.get(section, {})} for section in sorted({*kept, *new})}
+    _merge(defaults(controllers), table, path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as part:
+        part.write_text(to_toml({s: {n: k for n, k in lines.items() if k} for s, lines in table.items()}))
+    return Bindings(controllers, path)
+
+
+def to_toml(table: Table) -> str:
+    """The file that says all this."""
+    lines = []
+    for section, entries in table.items():
+        lines.append(f"[{section}]")
+        for name, keys in entries.items():
+            said = ", ".join(f'"{_escape(key)}"' for key in keys)
+            lines.append(f'"{name}" = {said}' if len(keys) == 1 else f'"{name}" = [{said}]')
+        lines.append("")
+    return "\n".join(lines)
+
+
 def _read(path: Path, controllers: Sequence[Controller]) -> Table:
     try:
         with path.open("rb") as file:
@@ -217,6 +246,10 @@ def _read(path: Path, controllers: Sequence[Controller]) -> Table:
         raise KeysError(f"{path}: can't be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
         raise KeysError(f"{path}: {wrong}") from None
+    return _checked(path, said, controllers)
+
+
+def _checked(path: Path, said: Mapping[str, Any], controllers: Sequence[Controller]) -> Table:
     allowed = {"commands": list(COMMANDS)}
     allowed |= {f"port{port + 1}": entries(controller) for port, controller in enumerate(controllers)}
     table: Table = {}
@@ -241,7 +274,7 @@ def _entry(path: Path, section: str, name: str, allowed: Sequence[str]) -> str:
 
 
 def _keys(path: Path, section: str, name: str, keys: Any) -> tuple[str, ...]:
-    listed = [keys] if isinstance(keys, str) else keys
+    listed = [keys] if isinstance(keys, str) else list(keys) if isinstance(keys, tuple) else keys
     if not isinstance(listed, list) or not all(isinstance(key, str) for key in listed):
         raise KeysError(f'{path}: [{section}] {name}: write a key ("x") or a list of keys, in quotes')
     return tuple(_key(path, section, name, key) for key in listed)
@@ -264,8 +297,7 @@ def _key(path: Path, section: str, name: str, said: str) -> str:
         raise KeysError(f"{where}: '{said}': before the key stands {allowed} (and in [commands] only)")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # names are known before there is a window, whatever SDL thinks
-        import pygame
-
+        pygame = load_pygame()
         try:
             canonical = pygame.key.name(pygame.key.key_code(base))
         except ValueError:
@@ -275,8 +307,7 @@ def _key(path: Path, section: str, name: str, said: str) -> str:
 
 
 def _key_names() -> Iterator[str]:
-    import pygame
-
+    pygame = load_pygame()
     for constant in dir(pygame):
         if constant.startswith("K_"):
             yield pygame.key.name(getattr(pygame, constant))

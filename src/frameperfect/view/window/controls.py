@@ -13,6 +13,8 @@ from frameperfect.view.window.bindings import PAD_AXES, PAD_BUTTONS, Bindings
 FULL = 32767
 PRESSED = FULL // 2
 """How far an axis has to go to count as a button."""
+DEAD = FULL // 8
+"""How far a stick is off its middle when nobody touches it; what is beyond is spread over the whole way."""
 
 
 @dataclass
@@ -201,4 +203,10 @@ class Controls:
         values = [
             pad.axes.get(part[4:], 0) for pad in self._pads.values() if pad.port == port for part in parts
         ]
-        return max(values, key=abs, default=0)
+        return _alive(max(values, key=abs, default=0))
+
+
+def _alive(value: int) -> int:
+    """A stick's axis without its dead zone, -FULL to FULL."""
+    beyond = min(max(abs(value) - DEAD, 0), FULL - DEAD) * FULL // (FULL - DEAD)
+    return beyond if value > 0 else -beyond

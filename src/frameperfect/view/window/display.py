@@ -62,9 +62,12 @@ def display() -> Iterator[ModuleType]:
     if driver in HEADLESS and driver not in asked:
         pygame.display.quit()
         raise DisplayError(_no_display(f"SDL finds only its {driver} driver"))
+    from pygame._sdl2 import controller
+
     try:
         yield pygame
     finally:
+        controller.quit()  # which pygame's own quit leaves half open: no gamepad would be heard next time
         pygame.quit()
 
 
