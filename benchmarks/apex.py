@@ -5,7 +5,9 @@ of 512 rows for 512 steps, about what Ape-X's learner made of its actors' steps 
 batches of 512 a second beside 12,500 steps). `eight_vs_one` is 8 actors against one process, on the bundled
 game. `emulation` is the same environments stepped by a table of random actions on all cores, with nothing
 learned: what no learner can pass here. CartPole, which is no game and costs next to nothing, shows what the
-runtime itself can carry.
+runtime itself can carry. `per_cpu_second` has what a second of one core's time is good for, whatever else the
+machine does: steps of the environments alone, of an actor (8 environments), and steps that the learner takes
+into its replay and learns from.
 """
 
 from __future__ import annotations
@@ -77,6 +79,46 @@ def _emulation(name: str, seconds: float) -> float:
         return steps / (time.perf_counter() - begun)
 
 
+def _costs(name: str, seconds: float) -> dict[str, int]:
+    """By the processor's time, in this process."""
+    from frameperfect.learn import ValueConfig
+    from frameperfect.learn.runtime.actor import Order, make_player
+    from frameperfect.learn.runtime.shared import empty_arrays
+    from frameperfect.learn.runtime.steps import Ring
+    from frameperfect.learn.value.learner import Learner
+    from frameperfect.learn.value.network import build
+    from frameperfect.learn.value.replay import Replay
+    from frameperfect.learn.value.train import layout
+
+    config = ValueConfig.named("rainbow-iqn", batch_size=BATCH, capacity=200_000, device="cpu")
+    cpu, generator = torch.device("cpu"), torch.Generator().manual_seed(0)
+    with closing(make_player(partial(_envs, name, 8, 1), config, 0)) as player:
+        arrays = empty_arrays(player.layout())
+        player.play(arrays, Order(begin=0))
+        steps, inputs, envs = arrays["actions"].size, player.episodes.inputs, player.episodes.envs
+        replay = Replay(inputs, 8, layout(config))
+        ring = Ring(replay, 0, 8, config.priority_epsilon)
+        ring.add(arrays, True, player.episodes.same_step)
+        networks = [build(inputs, len(player.actor.table), config, cpu) for _ in range(2)]  # type: ignore[attr-defined]
+        learner = Learner(*networks, config, cpu)
+        table = envs.action_space.sample()
+        emulated = _cpu_rate(lambda: envs.step(table), seconds) * 8
+        played = _cpu_rate(lambda: player.play(arrays, Order()), seconds) * steps
+        taken = _cpu_rate(lambda: ring.add(arrays, False, player.episodes.same_step), seconds) * steps
+        learned = _cpu_rate(lambda: learner.update(replay, 0.5, generator), seconds) * EVERY
+    return {
+        "emulation": round(emulated), "actor": round(played), "learner": round(1 / (1 / taken + 1 / learned)),
+    }  # fmt: skip
+
+
+def _cpu_rate(act: Callable[[], object], seconds: float) -> float:
+    count, begun = 0, time.process_time()
+    while time.process_time() - begun < seconds:
+        act()
+        count += 1
+    return count / (time.process_time() - begun)
+
+
 def run(quick: bool) -> dict[str, Any]:
     """Alternating runs of every number of actors; the quick one is of the bundled game and CartPole alone."""
     torch.set_num_threads(1)
@@ -89,6 +131,7 @@ def run(quick: bool) -> dict[str, Any]:
         sides["emulation"] = partial(_emulation, name, seconds)
         rates = alternate(sides, rounds)
         figures[name] = {side: round(rate) for side, rate in rates.medians().items()}
+        figures[name]["per_cpu_second"] = _costs(name, seconds / 6)
         prefix = "" if name == "skyrunner" else f"{name}_"
         ratios[f"{prefix}eight_vs_one"] = round(rates.ratio("actors_8", "one_process"), 3)
     figures["steps_per_second_8"] = max(figures[name]["actors_8"] for name in figures if name != "cartpole")

@@ -22,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.components import need
+from tests.test_cli import GAME, fails, frameperfect
 from tests.toy_envs import Cue
 
 torch = need("torch")
@@ -402,6 +403,18 @@ def test_a_killed_learner_leaves_no_process_and_is_gone_on_with(tmp_path: Path) 
     steps = checkpoint_steps(tmp_path / "run")
     result = train(Cue, changed(VALUE, steps=steps + 512), tmp_path / "run", resume=True, actors=2)
     assert (result.stopped, result.steps) == ("steps", steps + 512)
+
+
+def test_the_command_trains_with_actors_and_goes_on_with_them(tmp_path: Path) -> None:
+    fails(frameperfect("train", GAME, "--lockstep", cwd=tmp_path), "--actors N")
+    common = "train", GAME, "--run", "one", "--no-eval"
+    done = frameperfect(*common, "--actors", "2", "--envs", "2", "--steps", "1024", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    again = frameperfect(*common, "--resume", "--steps", "1536", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    rows = read_metrics(tmp_path / "runs" / "one")
+    assert [row["steps"] for row in rows] == [512, 1024, 1536]
+    assert all(row["staleness"] <= 1 for row in rows)
 
 
 def checkpoint_steps(run: Path) -> int:
