@@ -136,7 +136,8 @@ def test_islands_on_a_cluster_find_what_they_find_here(folder: Path, tmp_path: P
     with Archipelago(task(folder), 2) as sea:
         here = sea.run()
     there_too = {"env_vars": {"PYTHONPATH": os.environ["PYTHONPATH"]}}
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env=there_too)
+    settings = {"include_dashboard": False, "log_to_driver": False, "runtime_env": there_too}
+    ray.init(address="local", num_cpus=2, **settings)
     try:
         kept = tmp_path / "kept.search"
         with Archipelago(task(folder), 2, checkpoint=kept, cluster="auto") as sea:

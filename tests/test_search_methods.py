@@ -175,10 +175,11 @@ def test_states_at_hand_are_judged_by_the_new_rules(folder: Path) -> None:
         assert not found.won and "not proven" in found.claim and "edited" in found.claim
 
 
-def test_a_wrong_edit_is_refused_and_the_search_goes_on_by_the_old_rules(folder: Path) -> None:
+@pytest.mark.parametrize("name", METHODS)
+def test_a_wrong_edit_is_refused_and_the_search_goes_on_by_the_old_rules(name: str, folder: Path) -> None:
     with Problem(folder, threads=1) as problem:
-        whole = begin("exhaustive", problem).finish()
-        driver = begin("exhaustive", problem)
+        whole = begin(name, problem).finish()
+        driver = begin(name, problem)
         driver.run(until=lambda: driver.method.states >= 100)
         right = (folder / "game.toml").read_text()
         for old, new, kind, message in [
@@ -186,7 +187,7 @@ def test_a_wrong_edit_is_refused_and_the_search_goes_on_by_the_old_rules(folder:
             ("[search.walk]", "[search.wolk]", GameError, "has no"),
             ("same =", "frames = 2\nsame =", SearchError, "its frames was 1 and is 2"),
             ("win =", "fail = 'x >= 0'\nwin =", SearchError, "'fail' holds at the start"),
-        ]:
+        ][: 4 if name in ("beam", "exhaustive") else 3]:
             (folder / "game.toml").write_text(right.replace(old, new))
             with pytest.raises(kind, match=message):
                 driver.edit()

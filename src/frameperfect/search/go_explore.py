@@ -103,6 +103,11 @@ class GoExplore(Method):
         self.dice = np.random.default_rng(seed)
         self.states = self.failed = self.again = 0
         self.rules: dict[str, int] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        """An archive with nothing but the start."""
+        problem = self.problem
         self.tally: dict[str, set[float]] = {text: set() for text in problem.section.tally}
         self.cells: dict[bytes, Cell] = {}
         self.order: list[Cell] = []
@@ -110,7 +115,7 @@ class GoExplore(Method):
         self.screen: Screen | None = None
         if SCREEN in problem.section.cells:
             problem.expander.watch(_crop(problem))
-            self.screen = Screen(np.random.default_rng([seed, 1]))
+            self.screen = Screen(np.random.default_rng([self.seed, 1]))
         first = lanes.start(problem)
         problem.expander.store.rebase(problem.root)
         # Nobody has seen the start's picture: states hold none on some machines.
@@ -367,6 +372,8 @@ class GoExplore(Method):
             setattr(self, name, meta[name])
         self.dice.bit_generator.state = meta["dice"]
         histories = Tree.histories(arrays["tree"])
+        self.close()
+        self._begin()  # the problem may be another by now
         if before is not None:
             self.receive(lanes.path_of(histories[arrays["nodes"][-1]]))
             return

@@ -84,5 +84,5 @@ def _connect(cluster: str) -> Any:
         except ConnectionError as wrong:
             if cluster != "auto":
                 raise SearchError(f"no Ray cluster answers at {cluster}: {wrong}") from None
-            ray.init(log_to_driver=False, configure_logging=False, include_dashboard=False)
+            ray.init("local", log_to_driver=False, configure_logging=False, include_dashboard=False)
     return ray
