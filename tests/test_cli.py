@@ -21,6 +21,7 @@ from tests.components import need
 COMMANDS = (
     "games", "info", "import", "new-game", "watch", "record", "replay", "verify", "convert", "train", "eval",
     "bench", "doctor", "demo", "screenshot", "compare", "report", "runs", "board", "play", "keys",
+    "sweep", "compare-runs",
 )  # fmt: skip
 GAME = "Airstriker-Genesis"
 

@@ -184,6 +184,7 @@ def test_a_trial_behind_the_median_is_stopped_and_a_diverged_one_counts_as_stopp
     assert "Trial 7: mean return 17" in (folder / "best.toml").read_text()
 
 
+@pytest.mark.filterwarnings("ignore:Heartbeat of storage")  # this trial is none of `optimize`
 def test_the_trial_of_a_process_that_was_killed_is_tried_again(
     tmp_path: Path, told: dict[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
