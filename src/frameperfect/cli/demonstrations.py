@@ -35,7 +35,7 @@ def demonstrations(
     core: Annotated[str | None, typer.Option(help="Another core than the game's own.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
-    """Replay movies exactly, and keep what an agent would have seen, done and got, with states to begin at."""
+    """Replay movies exactly; keep what an agent would have seen, done and got, and states to begin at."""
     from frameperfect.cli.play import game_reference
     from frameperfect.env.demonstrations import record
     from frameperfect.movie import load_movie
