@@ -21,8 +21,9 @@ from gymnasium.vector import AutoresetMode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.command_line import frameperfect
 from tests.components import need
-from tests.test_cli import GAME, fails, frameperfect
+from tests.test_cli import GAME, fails
 from tests.toy_envs import Cue
 
 torch = need("torch")
@@ -246,7 +247,7 @@ def nothing_is_left() -> Iterator[None]:
     assert held() == before
 
 
-pytestmark = pytest.mark.usefixtures("nothing_is_left")
+clean = pytest.mark.usefixtures("nothing_is_left")
 
 
 def at_update(number: int, act: Callable[[], None]) -> Callable[[Any], None]:
@@ -261,6 +262,7 @@ def at_update(number: int, act: Callable[[], None]) -> Callable[[Any], None]:
     return watch
 
 
+@clean
 @pytest.mark.parametrize("learner", CONFIGS)
 def test_in_lockstep_the_same_seed_learns_the_same(learner: str, tmp_path: Path) -> None:
     for name in ("one", "other"):
@@ -274,6 +276,7 @@ def test_in_lockstep_the_same_seed_learns_the_same(learner: str, tmp_path: Path)
     assert max(row["staleness"] for row in read_metrics(tmp_path / "one")) <= (0 if learner == "ppo" else 64)
 
 
+@clean
 def test_ppo_learns_from_what_is_one_update_old_and_goes_on_when_an_actor_is_killed(tmp_path: Path) -> None:
     def kill() -> None:
         os.kill(min(children()), signal.SIGKILL)
@@ -286,6 +289,7 @@ def test_ppo_learns_from_what_is_one_update_old_and_goes_on_when_an_actor_is_kil
     assert all(row["staleness"] <= 1 for row in rows)
 
 
+@clean
 def test_a_replay_goes_on_when_an_actor_is_killed_and_training_when_it_is_interrupted(
     tmp_path: Path,
 ) -> None:
@@ -330,6 +334,7 @@ class Dying(Cue):
         return super().step(actions)
 
 
+@clean
 def test_an_environment_that_raises_stops_training_with_one_line_and_a_good_checkpoint(
     tmp_path: Path,
 ) -> None:
@@ -342,11 +347,13 @@ def test_an_environment_that_raises_stops_training_with_one_line_and_a_good_chec
     load_policy(tmp_path)
 
 
+@clean
 def test_an_actor_that_dies_again_and_again_stops_training_with_its_last_words(tmp_path: Path) -> None:
     with pytest.raises(ActorFailed, match=r"died twice .*exit code 3.*out of cheese"):
         train(Dying, VALUE, tmp_path, actors=1)
 
 
+@clean
 def test_a_full_disk_and_a_loss_that_is_no_number_keep_the_checkpoint_before(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -385,6 +392,7 @@ def test_a_full_disk_and_a_loss_that_is_no_number_keep_the_checkpoint_before(tmp
     assert (broken / checkpoint.FILE).read_bytes() == before
 
 
+@clean
 def test_a_killed_learner_leaves_no_process_and_is_gone_on_with(tmp_path: Path) -> None:
     body = f"""
     from tests.test_runtime import *
