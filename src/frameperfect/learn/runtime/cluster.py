@@ -138,10 +138,7 @@ class RayChunk(Chunk):
 
 
 class RayFleet(Fleet):
-    """Actors all over the cluster. Arguments and errors as `LocalFleet`'s.
-
-    A chunk's arrays stay in the cluster's object store until somebody asks for them.
-    """
+    """Actors all over the cluster. Arguments and errors as `LocalFleet`'s."""
 
     def __init__(self, make_envs: MakeEnvs, config: PpoConfig | ValueConfig, size: int, seed: int) -> None:
         self.ray = ray = import_ray()
@@ -270,10 +267,15 @@ def train_there(
     """
     from frameperfect.learn import checkpoint
 
-    here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
-        ray.get_runtime_context().get_node_id(), soft=False
+    node = ray.get_runtime_context().get_node_id()
+    here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
+    has = next(each["Resources"] for each in ray.nodes() if each["NodeID"] == node)
+    host = ray.remote(LearnerHost).options(
+        num_cpus=0,
+        num_gpus=min(has.get("GPU", 0), 1),  # Ray hides the GPU from who does not ask for it
+        max_concurrency=2,
+        scheduling_strategy=here,
     )
-    host = ray.remote(LearnerHost).options(num_cpus=0, max_concurrency=2, scheduling_strategy=here)
     pickled = cloudpickle.dumps(make_envs)
     run = run.absolute()
     deaths, kept = 0, None
