@@ -194,9 +194,6 @@ class ViewSection(Section):
     scene: list[str] | None = None
     """What has to be equal for two places to be in one world: `scene = ["stage"]`. What is elsewhere, a ghost
     or a part of the trail, is not drawn."""
-    scene: list[str] | None = None
-    """What has to be equal for two places to be in one world: `scene = ["stage"]`. What is elsewhere, a ghost
-    or a part of the trail, is not drawn."""
     hud: list[str] | None = None
     """What the panel beneath a picture shows; without it, the info of `[observation]`, else all variables."""
 
