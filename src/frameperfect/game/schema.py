@@ -298,8 +298,8 @@ class SearchSection(Section):
     """What makes a cell of `go-explore`: states equal in all of these; without it, `same`. "screen" is the
     picture, scaled down as far as it takes."""
     spread: float = Field(0, ge=0)
-    """Keeps several ways open in `beam`: where it chooses the best states, the n-th best of each of `cells` has
-    lost n times so much of its score."""
+    """Keeps several ways open in `beam`: where it chooses the best states, the n-th best of each of `cells`
+    has lost n times so much of its score."""
     tally: list[Expression] = []
     """What `go-explore` counts the different values of, such as rooms."""
     tolerance: int = Field(0, ge=0, le=1 << 16)
@@ -371,8 +371,8 @@ class Definition(Section):
     search: dict[str, SearchSection] = {}
     """Searches by name; the first is the default."""
     train: dict[str, dict[str, Any]] = {}
-    """By algorithm, settings of a learner that do well on this game's features: `frameperfect train` begins with
-    them."""
+    """By algorithm, settings of a learner that do well on this game's features; `frameperfect train` begins
+    with them."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Definition:
