@@ -387,7 +387,7 @@ def test_a_run_that_needs_restored_states_is_no_run(tmp_path: Path) -> None:
 
 
 def test_p_pauses_and_goes_on_by_the_edited_rules(folder: Path, tmp_path: Path) -> None:
-    edit_game(folder, 'same = ["x", "y"]', 'same = ["x", "y", "frames"]\nsteps = 40')
+    edit_game(folder, 'same = ["x", "y"]', 'same = ["x", "y", "frames"]\nsteps = 100000')
     edit_game(folder, "x == 8 and y == 2", "x == 88")
     main, side = pty.openpty()
     child = subprocess.Popen(
