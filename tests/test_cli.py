@@ -443,6 +443,21 @@ def test_doctor_names_what_is_missing_and_its_mend(tmp_path: Path) -> None:
 # -- training ----------------------------------------------------------------------------------------
 
 
+def test_episodes_begin_at_all_the_starts_that_train_and_eval_name(tmp_path: Path) -> None:
+    need("torch")
+    done = frameperfect(
+        "train", "Skyrunner-Nes", "--run", "r", "--envs", 2, "--steps", 128, "--no-eval",
+        "--start", "stage1,stage3", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "runs/r/config.json").read_text())["env"]["start"] == ["stage1", "stage3"]
+    rest = ("--episodes", 2, "--envs", 2, "--no-video")
+    done = frameperfect("eval", "r", "--start", "stage2", *rest, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "stage2" in (tmp_path / "runs/r/evaluation.json").read_text()
+    fails(frameperfect("eval", "r", "--start", "stage2,moon", *rest, cwd=tmp_path), "no start 'moon'")
+
+
 def test_train_writes_its_folder_and_goes_on_from_it(tmp_path: Path) -> None:
     need("stable_retro")
     need("torch")
