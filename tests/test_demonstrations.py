@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -342,10 +343,16 @@ def test_training_with_demonstrations_goes_on_where_it_was_stopped(
     shown.save(tmp_path / "way.npz")
     given = {"learning_starts": 128, "batch_size": 32, "report_steps": 256, "priority": 0.5, "n_step": 3}
     given |= {"demonstrations": str(tmp_path / "way.npz"), "epsilon_fraction": 0.0}
-    whole = ValueConfig.named("dqn", steps=1_024, **given)
-    train(lambda: envs_of(folder), whole, tmp_path / "whole")
-    train(lambda: envs_of(folder), ValueConfig.named("dqn", steps=512, **given), tmp_path / "again")
-    train(lambda: envs_of(folder), whole, tmp_path / "again", resume=True)
+    config = ValueConfig.named("dqn", steps=1_024, **given)
+
+    def stop(now: Any) -> None:
+        if now.steps >= 512:
+            signal.raise_signal(signal.SIGINT)
+
+    # the same budget: the importance of priorities moves with it
+    train(lambda: envs_of(folder), config, tmp_path / "whole")
+    assert train(lambda: envs_of(folder), config, tmp_path / "again", progress=stop).stopped == "interrupt"
+    train(lambda: envs_of(folder), config, tmp_path / "again", resume=True)
     one, two = ((tmp_path / name / "metrics.csv").read_text().splitlines() for name in ("whole", "again"))
     assert _losses(one) == _losses(two)
 

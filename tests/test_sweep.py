@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,22 @@ def test_a_trial_behind_the_median_is_stopped_and_a_diverged_one_counts_as_stopp
     assert states(tmp_path) == ["COMPLETE"] * 5 + ["PRUNED"] * 2 + ["COMPLETE"]
     assert told[5] == sweep.FIRST_RUNG
     assert "Trial 7: mean return 17" in (folder / "best.toml").read_text()
+
+
+def test_equal_seeds_draw_equal_settings_and_who_goes_on_draws_what_would_have_come(
+    tmp_path: Path, told: dict[int, int]
+) -> None:
+    drawn = {}
+    for name, seed, counts in (("whole", 0, [10]), ("halves", 0, [3, 10]), ("other", 1, [10])):
+        folder = tmp_path / "runs" / name
+        learn = {**PLAN.settings.learn, "seed": seed}
+        plan = replace(PLAN, settings=replace(PLAN.settings, learn=learn))
+        for trials in counts:
+            sweep._search(folder, plan, trials)
+        study = optuna.load_study(study_name="sweep", storage=f"sqlite:///{folder}/sweep.db")
+        drawn[name] = [trial.params["gamma"] for trial in study.trials]
+    assert drawn["whole"] == drawn["halves"]
+    assert len({*drawn["whole"], *drawn["other"]}) == 20
 
 
 @pytest.mark.filterwarnings("ignore:Heartbeat of storage")  # this trial is none of `optimize`

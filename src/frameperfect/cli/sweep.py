@@ -224,9 +224,6 @@ def _study(folder: Path, plan: Plan) -> tuple[Any, Any]:
         load_if_exists=True,
         pruner=optuna.pruners.MedianPruner(FIRST_TRIALS, FIRST_RUNG, n_min_trials=FIRST_TRIALS),
     )
-    # who comes later, to help or to go on, must not draw what was drawn
-    seed = int(plan.settings.learn["seed"]) + 7919 * len(study.get_trials(deepcopy=False))
-    study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=FIRST_DRAWS)
     return study, optuna
 
 
@@ -254,6 +251,7 @@ class Objective:
         from frameperfect.view.progress import ProgressLine, training_text
 
         base = self.plan.settings
+        trial.study.sampler = self._sampler(trial.number)
         learn = {**base.learn, **self.space.suggest(trial)}
         lists = {key: tuple(value) for key, value in learn.items() if isinstance(value, list)}
         settings = dataclasses.replace(base, learn=learn)
@@ -292,6 +290,16 @@ class Objective:
                 "more --steps, or cut episodes by --max-steps"
             )
         return result.mean_return
+
+    def _sampler(self, number: int) -> Any:
+        """A trial's own: no two processes run the same number, so that none draws what another draws, and
+        who goes on draws what would have come.
+        """
+        import numpy as np
+
+        mixed = np.random.SeedSequence((int(self.plan.settings.learn["seed"]) % 2**64, number))
+        seed = int(mixed.generate_state(1)[0])
+        return self.optuna.samplers.TPESampler(seed=seed, n_startup_trials=FIRST_DRAWS)
 
 
 def trial_folder(folder: Path, number: int) -> Path:
