@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.components import need
@@ -48,19 +49,25 @@ def processes(name: str) -> list[int]:
     return sorted(found)
 
 
-def test_a_value_learner_goes_on_when_an_actor_the_learner_or_a_node_is_lost(
+def kill(name: str) -> None:
+    """The first of these processes."""
+    os.kill(processes(name)[0], signal.SIGKILL)
+
+
+def test_a_value_learner_goes_on_when_an_actor_the_replay_the_learner_or_a_node_is_lost(
     cluster: Any, tmp_path: Path
 ) -> None:
     told: list[Any] = []
     # what is lost next, and when: each once the one before is seen to be got over
     losses = [
-        (lambda now: now.updates >= 100, lambda: os.kill(processes("ActorHost")[0], signal.SIGKILL)),
+        (lambda now: now.updates >= 100, lambda: kill("ActorHost")),
+        (lambda now: now.losses["actor_restarts"] >= 1, lambda: kill("ShardHost")),  # there is but one
         (
-            lambda now: now.losses["actor_restarts"] >= 1,
-            lambda: os.kill(processes("LearnerHost")[0], signal.SIGKILL),
+            lambda now: now.losses["actor_restarts"] >= 2 and np.isfinite(now.losses["loss"]),
+            lambda: kill("LearnerHost"),
         ),
         (
-            lambda now: now.losses["actor_restarts"] == 0 and now.updates >= 300,
+            lambda now: now.losses["actor_restarts"] == 0 and np.isfinite(now.losses["loss"]),
             lambda: cluster.remove_node(cluster.extra),
         ),
     ]
@@ -70,12 +77,13 @@ def test_a_value_learner_goes_on_when_an_actor_the_learner_or_a_node_is_lost(
         if losses and losses[0][0](now):
             losses.pop(0)[1]()
 
-    config = changed(VALUE, steps=16_384)
+    config = changed(VALUE, steps=16_384, update_every=16)
     result = train(Cue, config, tmp_path / "run", actors=2, cluster=cluster.address, progress=watch)
     assert (result.stopped, result.steps) == ("steps", config.steps)
     assert not losses
     rows = read_metrics(tmp_path / "run")
     assert [row["steps"] for row in rows] == sorted({row["steps"] for row in rows})
+    assert np.isfinite(rows[-1]["loss"])
     load_policy(tmp_path / "run")
     while processes("ActorHost") or processes("ShardHost"):  # Ray ends them with the learner that owns them
         time.sleep(0.1)

@@ -9,6 +9,7 @@ learner does not wait for the network; their priorities are a few updates old th
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,14 @@ from frameperfect.learn.runtime.cluster import RayChunk, RayFleet
 from frameperfect.learn.runtime.fleet import Chunk
 from frameperfect.learn.runtime.steps import ReplayCrew, Ring
 from frameperfect.learn.spaces import Arrays, Input
-from frameperfect.learn.value.replay import Draw, Replay, Rows, Shape
+from frameperfect.learn.value.replay import Draw, Replay, ReplayLost, Rows, Shape
 
 ACTORS_EACH = 4
 """Actors that share a shard."""
 AHEAD = 2
 """Draws asked for before they are needed."""
+PATIENCE = 120
+"""Seconds that Ray has to start a shard again while there is no other."""
 
 
 class ShardHost:
@@ -39,20 +42,25 @@ class ShardHost:
         self.rings = [Ring(self.replay, i * envs_each, envs_each, least) for i in range(actors)]
         self.begun = [False] * actors
 
-    def add(self, actor: int, arrays: Arrays, begun: bool, same_step: bool) -> tuple[int, float]:
-        """Take a chunk; the steps that were added so far, and the sum of all priorities.
+    def add(self, actor: int, arrays: Arrays, begun: bool, same_step: bool) -> tuple[bool, int, float]:
+        """Take a chunk; whether it did, the steps that were added so far, and the sum of all priorities.
 
         Where this process took another's place, it takes nothing of an actor before new episodes.
         """
         self.begun[actor] |= begun
         if self.begun[actor]:
             self.rings[actor].add(arrays, begun, same_step)
-        return self.replay.written, self.replay.tree.sum
+        return self.begun[actor], self.replay.written, self.replay.tree.sum
 
     def draw(self, uniforms: NDArray[np.float64]) -> tuple[Arrays, Rows, NDArray[np.float64], float]:
-        """So many draws: the rows around each, where each begins, its priority, and the sum of all."""
-        rows, shares = self.replay.tree.sample(uniforms)
+        """So many draws: the rows around each, where each begins, its priority, and the sum of all.
+
+        The sum is 0, and there are none, where this process took another's place.
+        """
         mass = self.replay.tree.sum
+        if not mass:
+            return {}, np.zeros(0, np.int64), np.zeros(0), 0.0
+        rows, shares = self.replay.tree.sample(uniforms)
         return self.replay.cut(rows), rows, shares * mass, mass
 
     def prioritise(self, rows: Rows, priorities: NDArray[np.float64]) -> None:
@@ -83,8 +91,11 @@ class ShardedReplay(Replay):
         self.kept = False
         self.counts = np.zeros(parts, np.int64)
         self.masses = np.zeros(parts)
-        self.lost: list[int] = []
-        """Shards that died and are empty now."""
+        self.lost: set[int] = set()
+        """Shards that died and are empty now: their actors are to begin anew."""
+        self.away: set[int] = set()
+        """Of those that died: those not heard from since."""
+        self.deaths = 0
         self.torn: list[int] = []
         """Actors one of whose chunks was lost with the machine that it lay on."""
         self.asked: deque[list[tuple[int, Any]]] = deque()
@@ -102,21 +113,38 @@ class ShardedReplay(Replay):
         return min(self.written, self.capacity)
 
     def take(self, chunk: RayChunk, same_step: bool) -> None:
-        """Let the actor's shard have a chunk."""
+        """Let the actor's shard have a chunk.
+
+        Raises:
+            LearningError: a shard can't take it; or there is none any more, and Ray starts no other.
+        """
         shard, place = chunk.actor % len(self.shards), chunk.actor // len(self.shards)
         added = self.shards[shard].add.remote(place, chunk.ref, chunk.facts.begun, same_step)
         try:
-            before = self.counts[shard]
-            self.counts[shard], self.masses[shard] = self.ray.get(added)
-            self.written += int(self.counts[shard] - before)
+            taken, count, self.masses[shard] = self.ray.get(added)
         except self.ray.exceptions.RayActorError:
             self._lose(shard)
-        except self.ray.exceptions.RayError:
+            if len(self.away) == len(self.shards):
+                self._await(shard)  # what is played has nowhere to go
+        except self.ray.exceptions.RayError as failure:
+            cause = getattr(failure, "cause", failure)
+            if not isinstance(cause, self.ray.exceptions.RayError):
+                raise cause from None  # the shard itself can't take it, and says why
             self.torn.append(chunk.actor)
+        else:
+            self.away.discard(shard)
+            self.written += count - int(self.counts[shard])
+            self.counts[shard] = count
+            if not taken:
+                self.torn.append(chunk.actor)
 
     def draw(self, uniforms: NDArray[np.float64], beta: float) -> Draw:
-        """See `Replay.draw`."""
-        while True:
+        """See `Replay.draw`.
+
+        Raises:
+            ReplayLost: all shards died.
+        """
+        while self.drawable:
             self.asked.append(self._ask(uniforms))
             while len(self.asked) <= AHEAD:
                 uniforms = 1 - uniforms
@@ -124,13 +152,18 @@ class ShardedReplay(Replay):
             found = []
             for shard, answer in self.asked.popleft():
                 try:
-                    found.append((shard, *self.ray.get(answer)))
-                except self.ray.exceptions.RayActorError:
+                    parts = self.ray.get(answer)
+                except (self.ray.exceptions.RayActorError, self.ray.exceptions.ObjectLostError):
+                    self._lose(shard)
+                    continue
+                if parts[-1]:
+                    found.append((shard, *parts))
+                else:
                     self._lose(shard)
             if sum(len(each[2]) for each in found) == self.n:
                 break
-            if not self.drawable:
-                raise LearningError("all shards of the replay died at once; --resume fills others")
+        else:
+            raise ReplayLost("all shards of the replay died at once")
         for shard, *_, mass in found:
             self.masses[shard] = mass
         begins = self.paste({name: np.concatenate([each[1][name] for each in found]) for name in found[0][1]})
@@ -160,8 +193,26 @@ class ShardedReplay(Replay):
 
     def _lose(self, shard: int) -> None:
         """A shard died: Ray starts another, which is empty."""
+        self.written -= int(self.counts[shard])
         self.counts[shard], self.masses[shard] = 0, 0.0
-        self.lost.append(shard)
+        self.asked = deque(parts for parts in self.asked if all(k != shard for k, _ in parts))
+        self.deaths += shard not in self.away
+        self.away.add(shard)
+        self.lost.add(shard)
+
+    def _await(self, shard: int) -> None:
+        """Wait for what Ray starts in a shard's place."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self.ray.get(self.shards[shard].__ray_ready__.remote())
+                return
+            except self.ray.exceptions.RayActorError as failure:
+                if time.monotonic() > until:
+                    raise LearningError(
+                        "all shards of the replay died, and Ray starts none; --resume fills others"
+                    ) from failure
+                time.sleep(0.1)
 
 
 class ShardedCrew(ReplayCrew):
@@ -185,5 +236,6 @@ class ShardedCrew(ReplayCrew):
         for shard in self.replay.lost:
             for actor in range(shard, self.fleet.size, len(self.replay.shards)):
                 self._begun[actor] = False
-        self.restarts += len(self.replay.lost)
-        self.replay.lost = []
+        self.replay.lost = set()
+        self.restarts += self.replay.deaths
+        self.replay.deaths = 0

@@ -23,6 +23,11 @@ from frameperfect._native import SumTree, n_step
 from frameperfect.errors import LearningError
 from frameperfect.learn.spaces import Arrays, Input
 
+
+class ReplayLost(LearningError):
+    """All that a replay held is gone with the processes that held it; what comes next fills it again."""
+
+
 OPEN, STEP, TERMINATED, FINAL = range(4)
 """What a row is; native/replay/n_step.hpp says the same."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from frameperfect.learn.value.demonstrations import show
 from frameperfect.learn.value.learner import Learner
 from frameperfect.learn.value.network import build
 from frameperfect.learn.value.novelty import COLUMNS as NOVELTY
-from frameperfect.learn.value.replay import Shape
+from frameperfect.learn.value.replay import ReplayLost, Shape
 
 
 class ValueTraining(Trainer):
@@ -63,8 +64,9 @@ class ValueTraining(Trainer):
             rounds = (self.steps + actor.stride) // config.update_every - self.steps // config.update_every
             self.steps += actor.stride
             if self.replay.written >= config.learning_starts and self.replay.drawable:
-                for _ in range(rounds * config.gradient_steps):
-                    self.learner.update(self.replay, left, self.generator)
+                with contextlib.suppress(ReplayLost):  # as at the start: it fills before it is learned from
+                    for _ in range(rounds * config.gradient_steps):
+                        self.learner.update(self.replay, left, self.generator)
                 self.updates = self.learner.updates
         actor.observe()
         return {
