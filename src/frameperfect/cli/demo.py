@@ -18,8 +18,8 @@ class Job:
 
     about: str
     env: dict[str, Any]
-    learn: dict[str, Any]
-    """What fits a few minutes: a small network leaves more of them to the game than `[train.ppo]` does."""
+    learn: dict[str, Any] | None
+    """What fits a few minutes, where the game's own `[train.ppo]`, meant for longer, does not."""
     deterministic: bool
     """Whether the agent is evaluated by its likeliest actions: a race leaves no room for the others."""
 
@@ -36,7 +36,7 @@ JOBS = {
     "Airstriker-Genesis": Job(
         "a shooter",
         {"observation": "features", "frame_skip": 4, "sticky": 0.25, "max_steps": 4500},
-        {"learning_rate": 1e-3, "gamma": 0.98, "normalise_rewards": True},
+        None,
         deterministic=False,
     ),
 }
@@ -72,7 +72,7 @@ def demo(
     from frameperfect.cli.play import OpenLoop
     from frameperfect.cli.report import report_run
     from frameperfect.cli.runs import RUNS, RunConfig, run_folder
-    from frameperfect.cli.train import draw_curves, train_run
+    from frameperfect.cli.train import draw_curves, game_settings, train_run
     from frameperfect.learn import PpoConfig, interval, load_policy
     from frameperfect.movie import save_movie
     from frameperfect.view.progress import clock
@@ -83,7 +83,8 @@ def demo(
     if game not in JOBS:
         raise Refused(f"the demo knows {' and '.join(JOBS)}; `frameperfect train {game}` trains on any game")
     job = JOBS[game]
-    learn = PpoConfig.for_observation("features", **job.learn, steps=None, minutes=minutes, seed=seed)
+    own = game_settings(game, "ppo") if job.learn is None else job.learn
+    learn = PpoConfig.for_observation("features", **own, steps=None, minutes=minutes, seed=seed)
     settings = RunConfig(game, job.env, ENVS, "ppo", dataclasses.asdict(learn))
     title(f"{game}, {job.about}: PPO on features, {minutes:g} minutes, sticky actions {job.env['sticky']:g}")
     result = train_run(settings, folder)

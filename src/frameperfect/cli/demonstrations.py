@@ -8,6 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from frameperfect.cli.app import Refused, app, example, may_replace, say
+from frameperfect.cli.env_options import (
+    ActionPreset,
+    Core,
+    FrameSkip,
+    Game,
+    MaxSteps,
+    Observation,
+    env_choices,
+)
 
 if TYPE_CHECKING:
     from frameperfect.env.demonstrations import Demonstrations
@@ -20,19 +29,17 @@ if TYPE_CHECKING:
     )
 )
 def demonstrations(
-    game: Annotated[str, typer.Argument(help="A game's name, or the folder of its game.toml.")],
+    game: Game,
     movies: Annotated[list[Path], typer.Argument(help="Runs of it, whoever played them.")],
     out: Annotated[Path, typer.Option(help="The file: .npz.")],
-    observation: Annotated[
-        str | None, typer.Option(help="features, ram, pixels, or a range such as ram[0x0:0x100].")
-    ] = None,
-    actions: Annotated[str | None, typer.Option(help="A preset of the game, buttons, or discrete.")] = None,
-    frame_skip: Annotated[int, typer.Option(min=1, help="Frames that a step holds its action.")] = 4,
-    max_steps: Annotated[int | None, typer.Option(min=1, help="Cut episodes after so many steps.")] = None,
+    observation: Observation = None,
+    actions: ActionPreset = None,
+    frame_skip: FrameSkip = 4,
+    max_steps: MaxSteps = None,
     state_every: Annotated[
         int, typer.Option(min=0, help="Keep a state to begin at every so many steps; 0: none.")
     ] = 8,
-    core: Annotated[str | None, typer.Option(help="Another core than the game's own.")] = None,
+    core: Core = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Replay movies exactly; keep what an agent would have seen, done and got, and states to begin at."""
@@ -43,13 +50,11 @@ def demonstrations(
     if out.suffix != ".npz":
         raise Refused(f"{out}: demonstrations are an .npz file")
     may_replace(out, force)
-    env = {
-        "observation": observation, "actions": actions, "frame_skip": frame_skip, "max_steps": max_steps,
-        "core": core,
-    }  # fmt: skip
     found = record(
         game_reference(game), [load_movie(movie) for movie in movies], state_every=state_every,
-        **{key: value for key, value in env.items() if value is not None},
+        **env_choices(
+            observation=observation, actions=actions, frame_skip=frame_skip, max_steps=max_steps, core=core
+        ),
     )  # fmt: skip
     found.save(out)
     tell(found, out)

@@ -78,9 +78,9 @@ def evaluate_run(
     video: Annotated[bool, typer.Option(help="Write best.mp4.")] = True,
 ) -> None:
     """Evaluate an agent beside a random player; keep its best run as a movie, and verify it."""
+    from frameperfect.cli.env_options import start_choice
     from frameperfect.cli.report import json_file, report_run
     from frameperfect.cli.runs import read_run, run_folder
-    from frameperfect.cli.train import start_choice
     from frameperfect.learn import load_policy
     from frameperfect.movie import save_movie
 

@@ -20,6 +20,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from frameperfect.cli.app import Interrupted, Refused, app, console, example, say
+from frameperfect.cli.env_options import (
+    ActionPreset,
+    Algo,
+    Core,
+    Envs,
+    FrameSkip,
+    Game,
+    MaxSteps,
+    Observation,
+    Start,
+    Sticky,
+    env_choices,
+)
 from frameperfect.errors import LearningError, MissingComponent
 
 if TYPE_CHECKING:
@@ -48,9 +61,9 @@ HEARTBEAT, SILENCE = 20, 90
     )
 )
 def sweep(
-    game: Annotated[str, typer.Argument(help="A game's name, or the folder of its game.toml.")],
+    game: Game,
     run: Annotated[str | None, typer.Option(help="The sweep's name: it lies in runs/NAME.")] = None,
-    algo: Annotated[str, typer.Option(help="ppo, a2c, dqn, rainbow, iqn or rainbow-iqn.")] = "ppo",
+    algo: Algo = "ppo",
     rnd: Annotated[
         bool, typer.Option("--rnd", help="Reward what is new as well, and search its settings.")
     ] = False,
@@ -63,18 +76,14 @@ def sweep(
         Path | None, typer.Option(help="TOML or YAML: what to search, in place of what suits the algorithm.")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML or YAML: settings that all trials share.")] = None,
-    observation: Annotated[
-        str | None, typer.Option(help="features, ram, pixels, or a range such as ram[0x0:0x100].")
-    ] = None,
-    actions: Annotated[str | None, typer.Option(help="A preset of the game, buttons, or discrete.")] = None,
-    envs: Annotated[int, typer.Option(min=1, help="Environments stepped together.")] = 16,
-    frame_skip: Annotated[int, typer.Option(min=1, help="Frames that a step holds its action.")] = 4,
-    sticky: Annotated[
-        float, typer.Option(min=0, max=0.99, help="Chance that a frame repeats the last input.")
-    ] = 0.0,
-    max_steps: Annotated[int | None, typer.Option(min=1, help="Cut episodes after so many steps.")] = None,
-    start: Annotated[str | None, typer.Option(help="A start of the game.")] = None,
-    core: Annotated[str | None, typer.Option(help="Another core than the game's own.")] = None,
+    observation: Observation = None,
+    actions: ActionPreset = None,
+    envs: Envs = 16,
+    frame_skip: FrameSkip = 4,
+    sticky: Sticky = 0.0,
+    max_steps: MaxSteps = None,
+    start: Start = None,
+    core: Core = None,
     seed: Annotated[int, typer.Option(help="Of the search and of every trial.")] = 0,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a sweep, or help one that another process runs.")
@@ -104,11 +113,10 @@ def sweep(
             raise Refused(f"{folder} holds a sweep; go on with it by --resume, or name another --run")
         if steps is None and minutes is None:
             raise Refused("say how long a trial is: --steps N or --minutes N")
-        env = {
-            "observation": observation, "actions": actions, "frame_skip": frame_skip, "sticky": sticky,
-            "max_steps": max_steps, "start": start, "core": core,
-        }  # fmt: skip
-        env = {key: value for key, value in env.items() if value is not None}
+        env = env_choices(
+            observation=observation, actions=actions, frame_skip=frame_skip, sticky=sticky,
+            max_steps=max_steps, start=start, core=core,
+        )  # fmt: skip
         kind = observation_kind(name, env)
         learn = learn_settings(name, algo, kind, rnd, config, steps, minutes, seed)
         shared = _shared(config, rnd, config_class(algo))

@@ -11,6 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from frameperfect.cli.app import Interrupted, Refused, app, console, example
+from frameperfect.cli.env_options import (
+    ActionPreset,
+    Algo,
+    Core,
+    Envs,
+    FrameSkip,
+    Game,
+    MaxSteps,
+    Observation,
+    Start,
+    Sticky,
+    env_choices,
+)
 
 if TYPE_CHECKING:
     from frameperfect.cli.runs import RunConfig
@@ -26,9 +39,9 @@ if TYPE_CHECKING:
     )
 )
 def train(
-    game: Annotated[str, typer.Argument(help="A game's name, or the folder of its game.toml.")],
+    game: Game,
     run: Annotated[str | None, typer.Option(help="The run's name: it lies in runs/NAME.")] = None,
-    algo: Annotated[str, typer.Option(help="ppo, a2c, dqn, rainbow, iqn or rainbow-iqn.")] = "ppo",
+    algo: Algo = "ppo",
     rnd: Annotated[
         bool, typer.Option("--rnd", help="Reward what is new as well (random network distillation).")
     ] = False,
@@ -36,21 +49,14 @@ def train(
         int | None, typer.Option(min=1, help="Stop after so many steps of all environments.")
     ] = None,
     minutes: Annotated[float | None, typer.Option(min=0.001, help="Stop after so long.")] = None,
-    observation: Annotated[
-        str | None, typer.Option(help="features, ram, pixels, or a range such as ram[0x0:0x100].")
-    ] = None,
-    actions: Annotated[str | None, typer.Option(help="A preset of the game, buttons, or discrete.")] = None,
-    envs: Annotated[int, typer.Option(min=1, help="Environments stepped together.")] = 16,
-    frame_skip: Annotated[int, typer.Option(min=1, help="Frames that a step holds its action.")] = 4,
-    sticky: Annotated[
-        float, typer.Option(min=0, max=0.99, help="Chance that a frame repeats the last input.")
-    ] = 0.0,
-    max_steps: Annotated[int | None, typer.Option(min=1, help="Cut episodes after so many steps.")] = None,
-    start: Annotated[
-        str | None,
-        typer.Option(help="A start of the game, or several by commas: each episode draws one of them."),
-    ] = None,
-    core: Annotated[str | None, typer.Option(help="Another core than the game's own.")] = None,
+    observation: Observation = None,
+    actions: ActionPreset = None,
+    envs: Envs = 16,
+    frame_skip: FrameSkip = 4,
+    sticky: Sticky = 0.0,
+    max_steps: MaxSteps = None,
+    start: Start = None,
+    core: Core = None,
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, help="Train so many agents, one seed each.")] = 1,
     config: Annotated[
@@ -95,11 +101,10 @@ def train(
     if resume and run is None:
         raise Refused("--resume needs --run NAME, the run to go on with")
     folder = run_folder(run) if run else RUNS / f"{Path(name).stem}-{algo}-{time.strftime('%Y%m%d-%H%M%S')}"
-    env = {
-        "observation": observation, "actions": actions, "frame_skip": frame_skip, "sticky": sticky,
-        "max_steps": max_steps, "start": start_choice(start), "core": core,
-    }  # fmt: skip
-    env = {key: value for key, value in env.items() if value is not None}
+    env = env_choices(
+        observation=observation, actions=actions, frame_skip=frame_skip, sticky=sticky, max_steps=max_steps,
+        start=start, core=core,
+    )  # fmt: skip
     kind = observation_kind(name, env)
     if actors is None and (lockstep or cluster is not None):
         raise Refused("--lockstep and --cluster are about actors: say how many by --actors N")
@@ -245,12 +250,6 @@ def learn_settings(
     if steps is not None or minutes is not None:
         changes |= {"steps": steps, "minutes": minutes}
     return settings.named(algo, **{**changes, "seed": seed})
-
-
-def start_choice(text: str | None) -> str | list[str] | None:
-    """The starts that an option names, as `make_env` takes them."""
-    names = text.split(",") if text is not None else []
-    return names if len(names) > 1 else text
 
 
 def game_settings(game: str, algo: str) -> dict[str, Any]:

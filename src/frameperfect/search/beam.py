@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from frameperfect.search import lanes
-from frameperfect.search.driver import Arrays, Driver, Meta, Method, Names, Pause
+from frameperfect.search.driver import Arrays, Meta, Method, Names, Running, run
 from frameperfect.search.generations import Best, Generations
 from frameperfect.search.problem import Problem
-from frameperfect.search.result import Budget, Progress, Result, Stop, Watch, note_rules
+from frameperfect.search.result import Budget, Progress, Result, note_rules
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 FIRST_WIDTH = 32
 GROWTH = 4
@@ -32,11 +35,7 @@ def beam(
     *,
     seed: int = 0,
     width: int | None = None,
-    watch: Watch | None = None,
-    stop: Stop | None = None,
-    checkpoint: Path | None = None,
-    resume: bool = False,
-    pause: Pause | None = None,
+    **running: Unpack[Running],
 ) -> Result:
     """Look for the fastest run that wins, or without `win` for the greatest `prefer` within `steps`.
 
@@ -47,18 +46,12 @@ def beam(
         budget: when to stop; its memory bounds states, hashes and histories together.
         seed: decides between states of equal rank.
         width: the most states of a generation, instead of the problem's own.
-        watch: called after each batch.
-        stop: asked after each batch; true ends the search with what it has.
-        checkpoint: a file to keep the search in, written every so often and at the end.
-        resume: go on from that file.
-        pause: asked after each batch; see `driver.Pause`.
+        running: how it runs: `watch`, `stop`, `pause`, `checkpoint`, `resume`, as `driver.Driver` has them.
 
     Raises:
         SearchError: the memory does not hold one batch, or the checkpoint is another search's.
     """
-    method = Rounds(problem, budget or Budget(), seed, width)
-    driver = Driver(method, watch=watch, stop=stop, pause=pause, checkpoint=checkpoint, resume=resume)
-    return driver.finish()
+    return run(Rounds(problem, budget or Budget(), seed, width), **running)
 
 
 class Rounds(Method):

@@ -15,16 +15,19 @@ from __future__ import annotations
 import math
 from array import array
 from collections import OrderedDict
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from frameperfect.search import lanes
 from frameperfect.search.attempts import WORST, Attempt, Attempts, Rank
-from frameperfect.search.driver import Arrays, Driver, Meta, Names, Pause
+from frameperfect.search.driver import Arrays, Meta, Names, Running, run
 from frameperfect.search.generations import Wave
 from frameperfect.search.problem import Problem
-from frameperfect.search.result import Budget, Result, Stop, Watch
+from frameperfect.search.result import Budget, Result
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 EPSILON = 0.005
 SAVE_EVERY = 64
@@ -40,19 +43,13 @@ def brute_search(
     budget: Budget | None = None,
     *,
     seed: int = 0,
-    watch: Watch | None = None,
-    stop: Stop | None = None,
-    checkpoint: Path | None = None,
-    resume: bool = False,
-    pause: Pause | None = None,
+    **running: Unpack[Running],
 ) -> Result:
     """Try until the budget is used up; the fastest run that wins, or else the way to the best state.
 
     Arguments as `beam` has them.
     """
-    method = Brute(problem, budget or Budget(seconds=60), seed)
-    driver = Driver(method, watch=watch, stop=stop, pause=pause, checkpoint=checkpoint, resume=resume)
-    return driver.finish()
+    return run(Brute(problem, budget or Budget(seconds=60), seed), **running)
 
 
 class Brute(Attempts):

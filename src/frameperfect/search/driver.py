@@ -10,7 +10,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from frameperfect.errors import FrameperfectError, SearchError
 from frameperfect.search.checkpoint import Checkpoint, require_equal
 from frameperfect.search.problem import Problem
 from frameperfect.search.result import Budget, Progress, Result, Stop, Watch
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Steps = NDArray[np.uint32]
 Meta = dict[str, Any]
@@ -219,3 +222,18 @@ class Driver:
         finally:
             fresh.close()
         return True
+
+
+class Running(TypedDict, total=False):
+    """How a search runs, whichever it is: keywords of them all, as `Driver` takes them."""
+
+    watch: Watch | None
+    stop: Stop | None
+    pause: Pause | None
+    checkpoint: Path | None
+    resume: bool
+
+
+def run(method: Method, **running: Unpack[Running]) -> Result:
+    """Run a method to its end."""
+    return Driver(method, **running).finish()

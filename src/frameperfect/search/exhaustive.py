@@ -8,28 +8,24 @@ with a chance of about n² / 2^129.
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from frameperfect.search.beam import Rounds
-from frameperfect.search.driver import Driver, Pause
+from frameperfect.search.driver import Running, run
 from frameperfect.search.problem import Problem
-from frameperfect.search.result import Budget, Result, Stop, Watch
+from frameperfect.search.result import Budget, Result
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 def exhaustive(
     problem: Problem,
     budget: Budget | None = None,
-    *,
-    watch: Watch | None = None,
-    stop: Stop | None = None,
-    checkpoint: Path | None = None,
-    resume: bool = False,
-    pause: Pause | None = None,
+    **running: Unpack[Running],
 ) -> Result:
     """Find the fastest run that wins, or prove that none does; arguments as `beam` has them.
 
     Where the memory is full before that, the result says so and claims nothing.
     """
-    method = Rounds(problem, budget or Budget(), 0, None, exact=True)
-    driver = Driver(method, watch=watch, stop=stop, pause=pause, checkpoint=checkpoint, resume=resume)
-    return driver.finish()
+    return run(Rounds(problem, budget or Budget(), 0, None, exact=True), **running)

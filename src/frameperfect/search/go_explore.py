@@ -17,8 +17,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import replace
-from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +26,14 @@ from frameperfect.expand import PICTURE
 from frameperfect.search import lanes
 from frameperfect.search.archive import Cell, Tree
 from frameperfect.search.cells import Grid, Screen
-from frameperfect.search.driver import Arrays, Driver, Meta, Method, Names, Pause, Steps
+from frameperfect.search.driver import Arrays, Meta, Method, Names, Running, Steps, run
 from frameperfect.search.generations import Wave, columns, wave_of
 from frameperfect.search.lanes import History, Lanes
 from frameperfect.search.problem import SCREEN, Problem
-from frameperfect.search.result import Budget, Progress, Result, Stop, Watch, note_rules
+from frameperfect.search.result import Budget, Progress, Result, note_rules
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 TOGETHER = 32
 STEPS = 100
@@ -66,11 +68,7 @@ def go_explore(
     *,
     seed: int = 0,
     guide: Guide | None = None,
-    watch: Watch | None = None,
-    stop: Stop | None = None,
-    checkpoint: Path | None = None,
-    resume: bool = False,
-    pause: Pause | None = None,
+    **running: Unpack[Running],
 ) -> Result:
     """Explore until the budget is used up; the fastest run that wins, or else the best state.
 
@@ -80,9 +78,7 @@ def go_explore(
     Raises:
         Unsupported: cells are by the screen, and the machine has none.
     """
-    method = GoExplore(problem, budget or Budget(seconds=60), seed, guide)
-    driver = Driver(method, watch=watch, stop=stop, pause=pause, checkpoint=checkpoint, resume=resume)
-    return driver.finish()
+    return run(GoExplore(problem, budget or Budget(seconds=60), seed, guide), **running)
 
 
 def _crop(problem: Problem) -> tuple[int, int, int, int] | None:

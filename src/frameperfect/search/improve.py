@@ -11,9 +11,9 @@ A change counts if the run, played on to its end, then wins sooner, or as soon w
 from __future__ import annotations
 
 import hashlib
-import pathlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +22,13 @@ from frameperfect.errors import SearchError
 from frameperfect.movie import Movie
 from frameperfect.movie.movie import remap
 from frameperfect.search import lanes
-from frameperfect.search.driver import Arrays, Driver, Meta, Method, Names, Pause
+from frameperfect.search.driver import Arrays, Meta, Method, Names, Running, run
 from frameperfect.search.generations import Generations, Wave
 from frameperfect.search.problem import Problem
-from frameperfect.search.result import Budget, Progress, Result, Stop, Watch
+from frameperfect.search.result import Budget, Progress, Result
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 TOGETHER = 32
 """Changes played side by side."""
@@ -61,11 +64,7 @@ def improve(
     budget: Budget | None = None,
     *,
     seed: int = 0,
-    watch: Watch | None = None,
-    stop: Stop | None = None,
-    checkpoint: pathlib.Path | None = None,
-    resume: bool = False,
-    pause: Pause | None = None,
+    **running: Unpack[Running],
 ) -> Result:
     """Make `movie`, a run from the problem's start, shorter; `others` are runs to splice it with.
 
@@ -75,9 +74,7 @@ def improve(
         SearchError: the problem has no goal; the movie starts elsewhere, presses what the search may not, or
             does not win.
     """
-    method = Improver(problem, budget or Budget(seconds=60), seed, [movie, *others])
-    driver = Driver(method, watch=watch, stop=stop, pause=pause, checkpoint=checkpoint, resume=resume)
-    return driver.finish()
+    return run(Improver(problem, budget or Budget(seconds=60), seed, [movie, *others]), **running)
 
 
 class Improver(Method):

@@ -13,16 +13,19 @@ and so on.
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from frameperfect.errors import SearchError, Unsupported
 from frameperfect.search.attempts import Attempt, Attempts, Rank
-from frameperfect.search.driver import Arrays, Driver, Meta, Names, Pause
+from frameperfect.search.driver import Arrays, Meta, Names, Running, run
 from frameperfect.search.generations import Wave
 from frameperfect.search.problem import Problem
-from frameperfect.search.result import Budget, Result, Stop, Watch
+from frameperfect.search.result import Budget, Result
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 FORWARD, BACK = 100, 70
 """Steps of a move."""
@@ -36,11 +39,7 @@ def jerk(
     budget: Budget | None = None,
     *,
     seed: int = 0,
-    watch: Watch | None = None,
-    stop: Stop | None = None,
-    checkpoint: Path | None = None,
-    resume: bool = False,
-    pause: Pause | None = None,
+    **running: Unpack[Running],
 ) -> Result:
     """Try until the budget is used up; the fastest run that wins, or else the way to the best state.
 
@@ -49,9 +48,7 @@ def jerk(
     Raises:
         SearchError: nobody said what goes forward and back, and `actions` do not show it.
     """
-    method = Jerk(problem, budget or Budget(seconds=60), seed)
-    driver = Driver(method, watch=watch, stop=stop, pause=pause, checkpoint=checkpoint, resume=resume)
-    return driver.finish()
+    return run(Jerk(problem, budget or Budget(seconds=60), seed), **running)
 
 
 class Jerk(Attempts):

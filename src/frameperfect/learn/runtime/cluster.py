@@ -93,7 +93,7 @@ class ActorHost:
         """What it plays in, or `error`."""
         try:
             return pack_hello(self._ready(0).hello())
-        except Exception as error:
+        except Exception as error:  # told to the learner, which stops
             return {"error": explain(error)}
 
     def play(self, order: Order, weights: Arrays, version: int) -> tuple[Arrays, dict[str, Any]]:
@@ -105,7 +105,7 @@ class ActorHost:
                 player.load({name: each.copy() for name, each in weights.items()}, version)
             arrays = empty_arrays(player.layout())
             return arrays, pack_facts(player.play(arrays, order))
-        except Exception as error:
+        except Exception as error:  # told to the learner, which stops
             return {}, {"error": explain(error)}
 
     def _ready(self, begun: int) -> Player:

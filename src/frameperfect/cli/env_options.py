@@ -1,0 +1,35 @@
+"""What commands that make an agent's environment ask alike, and the environment that the answers are."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+Game = Annotated[str, typer.Argument(help="A game's name, or the folder of its game.toml.")]
+Algo = Annotated[str, typer.Option(help="ppo, a2c, dqn, rainbow, iqn or rainbow-iqn.")]
+Observation = Annotated[
+    str | None, typer.Option(help="features, ram, pixels, or a range such as ram[0x0:0x100].")
+]
+ActionPreset = Annotated[str | None, typer.Option(help="A preset of the game, buttons, or discrete.")]
+Envs = Annotated[int, typer.Option(min=1, help="Environments stepped together.")]
+FrameSkip = Annotated[int, typer.Option(min=1, help="Frames that a step holds its action.")]
+Sticky = Annotated[float, typer.Option(min=0, max=0.99, help="Chance that a frame repeats the last input.")]
+MaxSteps = Annotated[int | None, typer.Option(min=1, help="Cut episodes after so many steps.")]
+Start = Annotated[
+    str | None,
+    typer.Option(help="A start of the game, or several by commas: each episode draws one of them."),
+]
+Core = Annotated[str | None, typer.Option(help="Another core than the game's own.")]
+
+
+def env_choices(*, start: str | None = None, **options: Any) -> dict[str, Any]:
+    """Keywords of `make_env`: the options that were given."""
+    chosen = {**options, "start": start_choice(start)}
+    return {key: value for key, value in chosen.items() if value is not None}
+
+
+def start_choice(text: str | None) -> str | list[str] | None:
+    """The starts that an option names, as `make_env` takes them."""
+    names = text.split(",") if text is not None else []
+    return names if len(names) > 1 else text
