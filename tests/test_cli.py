@@ -555,6 +555,34 @@ def test_ctrl_c_keeps_a_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> None
     assert done.returncode == 0, done.stderr
 
 
+def test_ctrl_c_in_the_evaluation_at_trainings_end_keeps_the_agent_and_says_how_to_go_on(
+    tmp_path: Path,
+) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "frameperfect",
+        "train",
+        "Skyrunner-Nes",
+        "--run",
+        "r",
+        "--steps",
+        "2048",
+    ]
+    with started(command, tmp_path) as running:
+        while not (tmp_path / "runs" / "r" / "curve.png").exists():  # the training's last file
+            assert running.poll() is None, running.communicate()
+            time.sleep(0.02)
+        running.send_signal(signal.SIGINT)
+        _, errors = running.communicate(timeout=60)
+    assert running.returncode == 130, errors
+    assert "Traceback" not in errors
+    line = errors.strip().splitlines()[-1]
+    assert "`frameperfect eval runs/r` evaluates it" in line
+    assert not (tmp_path / "runs" / "r" / "evaluation.json").exists()
+    assert (tmp_path / "runs" / "r" / "report.html").exists()
+
+
 def test_ctrl_c_elsewhere_is_one_quiet_line_and_leaves_nothing(tmp_path: Path) -> None:
     need("stable_retro")
     command = [sys.executable, "-m", "frameperfect", "record", GAME, "--episodes", "100000", "--out", "x.fpm"]

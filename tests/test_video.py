@@ -354,6 +354,25 @@ def test_time_behind_is_how_much_later_one_was_as_far_as_the_other() -> None:
     ).all()
 
 
+def test_the_stages_of_a_run_lie_one_behind_the_other() -> None:
+    from frameperfect.view.trace import Trace, along, time_behind
+
+    def run_of(first: int, second: int) -> Trace:
+        """So many frames for a stage of 100, a screen between, and so many for the next."""
+        places = [np.linspace(0, 100, first), np.full(10, 100.0), np.linspace(0, 100, second)]
+        worlds = [(1.0, 1.0)] * first + [(1.0, 0.0)] * 10 + [(2.0, 1.0)] * second
+        return Trace(np.zeros(len(worlds)), np.concatenate(places), None, None, worlds)
+
+    quick, slow = run_of(101, 101), run_of(201, 101)
+    first, second = along([quick, slow])
+    assert (np.diff(first) >= 0).all()
+    behind = time_behind(first, second)
+    assert behind[100] == 50  # half way through the first stage
+    assert (behind[-100:] == 100).all()  # all of the second: equally fast
+    alone = Trace(np.zeros(5), np.arange(5.0), None, None, [()] * 5)
+    assert along([alone])[0].tolist() == [0, 1, 2, 3, 4]
+
+
 def test_a_run_is_timed_by_the_games_clock_where_it_reaches_its_goal() -> None:
     need("stable_retro")
     import frameperfect as fp

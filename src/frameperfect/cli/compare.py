@@ -114,7 +114,7 @@ def _measure(
 
     from frameperfect.view.comparison import Difference
     from frameperfect.view.progress import ProgressLine
-    from frameperfect.view.trace import time_behind, trace
+    from frameperfect.view.trace import along, time_behind, trace
 
     traces: list[Trace] = []
     variable: str | None = None
@@ -130,7 +130,8 @@ def _measure(
         return traces, None
     if by == "time":
         rate = runs[0].frame_rate
-        behind = [time_behind(curves[0], other) / rate for other in curves[1:]]
+        first, *others = along(traces)
+        behind = [time_behind(first, other) / rate for other in others]
         return traces, Difference("seconds behind A", behind, "s")
     series = []
     for other in curves[1:]:

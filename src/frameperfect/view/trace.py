@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,8 @@ class Trace:
     """The frame at which the goal was reached."""
     seconds: float | None
     """The run's time at its goal: by the game's clock where it has one, else by frames."""
+    worlds: Sequence[tuple[float, ...]] = ()
+    """The world it was in, (F + 1), as `[view] scene` tells worlds apart; empty: all is one world."""
 
     @property
     def score(self) -> float:
@@ -53,7 +56,8 @@ def trace(movie: Movie, machine: Machine, variable: str | None = None, frames: i
     if variable is not None and variable not in spectator.values():
         known = ", ".join(spectator.values()) or "none"
         raise GameError(f"no variable or definition '{variable}' in this game; it has {known}")
-    totals, values = [0.0], [_number(spectator, variable)]
+    scene = (machine.game.view.scene or ()) if machine.game is not None else ()
+    totals, values, worlds = [0.0], [_number(spectator, variable)], [_world(spectator, scene)]
     finish: int | None = None
     seconds: float | None = None
     before = True
@@ -61,6 +65,7 @@ def trace(movie: Movie, machine: Machine, variable: str | None = None, frames: i
         spectator.step(frame)
         totals.append(spectator.total)
         values.append(_number(spectator, variable))
+        worlds.append(_world(spectator, scene))
         # Memory is not cleared at power-on: what looks like the goal from the first frame on is none.
         reached, before = spectator.success and not before, spectator.success
         if finish is None and reached:
@@ -71,7 +76,7 @@ def trace(movie: Movie, machine: Machine, variable: str | None = None, frames: i
         if frame == frames:
             break
     kept = None if variable is None else np.array(values, np.float64)
-    return Trace(np.array(totals, np.float64), kept, finish, seconds)
+    return Trace(np.array(totals, np.float64), kept, finish, seconds, worlds)
 
 
 def clock_unit(game: Game, frame_rate: float) -> float:
@@ -79,6 +84,23 @@ def clock_unit(game: Game, frame_rate: float) -> float:
     names = re.findall(r"[A-Za-z_]\w*", game.end.time or "")
     units = [game.definition.memory[name].unit for name in names if name in game.definition.memory]
     return UNITS.get(units[0], 1 / frame_rate) if units else 1 / frame_rate
+
+
+def along(traces: Sequence[Trace]) -> list[NDArray[np.float64]]:
+    """How far each run was along one way, a number a frame, from the variable that was kept: its place.
+
+    The worlds lie one behind the other, as the runs came to them first: the start of a second stage is
+    farther than the end of the first, whatever its coordinates.
+    """
+    order: dict[tuple[float, ...], int] = {}
+    for world in (world for each in traces for world in each.worlds):
+        order.setdefault(world, len(order))
+    places = [each.values for each in traces if each.values is not None]
+    span = max(np.abs(place).max() for place in places) * 2 + 2 * JUMP if len(order) > 1 else 0.0
+    return [
+        place + span * np.array([order[world] for world in each.worlds], np.float64)
+        for each, place in zip(traces, places, strict=True)
+    ]
 
 
 def time_behind(reference: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -109,6 +131,10 @@ def _settled(places: NDArray[np.float64]) -> NDArray[np.float64]:
     settled = places.copy()
     settled[:begin] = -np.inf
     return settled
+
+
+def _world(spectator: Spectator, scene: Sequence[str]) -> tuple[float, ...]:
+    return tuple(_number(spectator, name) for name in scene)
 
 
 def _number(spectator: Spectator, variable: str | None) -> float:
