@@ -26,7 +26,7 @@ SEARCHES = Path("searches")
 )
 def search(
     game: Annotated[str, typer.Argument(help="A game's name, or the folder of its game.toml.")],
-    name: Annotated[str | None, typer.Option("--search", help="Which [search.NAME]; the first.")] = None,
+    name: Annotated[str | None, typer.Option("--search", help="Which of the searches in game.toml; the first.")] = None,
     start: Annotated[str | None, typer.Option(help="A start of the game.")] = None,
     method: Annotated[
         str, typer.Option(help="beam, exhaustive, go-explore, brute, jerk or improve.")
@@ -40,7 +40,7 @@ def search(
         list[Path] | None, typer.Option(help="What improve improves; more of them are spliced with it.")
     ] = None,
     pin: Annotated[
-        Path | None, typer.Option(help="A known movie to begin in or keep near: see [search.NAME.pin].")
+        Path | None, typer.Option(help="A known movie to begin in or keep near, by the search's pin table.")
     ] = None,
     frame: Annotated[
         int | None, typer.Option("--from", min=1, help="The frame of the pinned movie to begin at.")
