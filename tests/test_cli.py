@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,6 +80,18 @@ def test_every_command_has_help_with_an_example(command: str, tmp_path: Path) ->
     done = frameperfect(command, "--help", cwd=tmp_path)
     assert done.returncode == 0
     assert "Example: frameperfect " + command in " ".join(done.stdout.split())
+
+
+def test_no_help_text_holds_what_the_terminal_takes_for_markup() -> None:
+    import typer
+
+    from frameperfect.cli.app import app, load_commands
+
+    load_commands()
+    root: Any = typer.main.get_command(app)
+    said = {f"{name} {each.name}": each.help for name, one in root.commands.items() for each in one.params}
+    assert len(said) > 100
+    assert [name for name, text in said.items() if re.search(r"\[[a-z]", text or "")] == []
 
 
 def test_help_loads_nothing_heavy() -> None:

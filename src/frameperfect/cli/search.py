@@ -26,7 +26,9 @@ SEARCHES = Path("searches")
 )
 def search(
     game: Annotated[str, typer.Argument(help="A game's name, or the folder of its game.toml.")],
-    name: Annotated[str | None, typer.Option("--search", help="Which of the searches in game.toml; the first.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--search", help="Which of the searches in game.toml; the first.")
+    ] = None,
     start: Annotated[str | None, typer.Option(help="A start of the game.")] = None,
     method: Annotated[
         str, typer.Option(help="beam, exhaustive, go-explore, brute, jerk or improve.")
