@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import frameperfect
-from frameperfect.errors import Unsupported
+from frameperfect.errors import SearchError, Unsupported
 from frameperfect.expand import MachineExpander
 from frameperfect.game.schema import SearchSection
 from frameperfect.search import Budget, Problem, go_explore
@@ -146,36 +145,50 @@ def test_every_cell_can_be_reached_by_its_run() -> None:
 
 
 class Runner:
-    """Goes right and remembers what it was told."""
+    """Goes right, and checks what it is told: the rows are those of what was pressed."""
 
-    def __init__(self, problem: Problem, chance: float) -> None:
-        self.chance = chance
+    identity = "runner"
+
+    def __init__(self, problem: Problem, lanes: int) -> None:
+        self.problem, self.lanes = problem, lanes
         self.right = problem.names.index("Right B")
-        self.asked = self.looked = 0
-        self.begun: list[int] = []
+        self.asked = 0
 
-    def begin(self, rows: Any, pictures: Any) -> None:
-        self.begun.append(len(rows))
+    def begin(self, states: np.ndarray, rows: np.ndarray, seed: int) -> None:
+        assert len(states) == len(rows) == self.lanes
+        self.states, self.paths = states, [[] for _ in range(self.lanes)]
 
-    def choose(self, chosen: np.ndarray) -> np.ndarray:
-        self.asked += len(chosen)
-        return np.full(len(chosen), self.right, np.uint32)
+    def choose(self, lanes: np.ndarray) -> np.ndarray:
+        self.asked += len(lanes)
+        return np.full(len(lanes), self.right, np.uint32)
 
-    def look(self, rows: Any, pictures: Any, ran: np.ndarray) -> None:
-        assert len(rows) == len(ran)
-        self.looked += len(ran)
+    def look(self, lanes: np.ndarray, actions: np.ndarray, rows: np.ndarray) -> None:
+        assert len(lanes) == len(actions) == len(rows) and (lanes < self.lanes).all()
+        for lane, action in zip(lanes, actions, strict=True):
+            self.paths[lane].append(action)
+        expander = self.problem.expander
+        expander.show(int(self.states[lanes[0]]))
+        for action in self.paths[lanes[0]]:
+            expander.machine.advance(self.problem.masks[action].tolist(), 4)
+        assert np.array_equal(self.problem.row(expander.machine), rows[0])
 
 
-@pytest.mark.parametrize("chance", [0.0, 0.5, 1.0])
-def test_a_guide_plays_the_part_of_explorations_that_it_is_given(chance: float) -> None:
+@pytest.mark.parametrize("lanes", [1, 16, 32])
+def test_a_guide_leads_the_part_of_explorations_that_it_is_given(lanes: int) -> None:
     section = RIGHT.model_copy(update={"cells": ["x // 8"]})
     with Problem("Skyrunner-Nes", section, threads=1) as problem:
-        guide = Runner(problem, chance)
+        guide = Runner(problem, lanes)
         found = go_explore(problem, Budget(states=600), seed=0, guide=guide)
-    assert guide.looked == found.states and set(guide.begun) == {32}
-    assert abs(guide.asked / found.states - chance) < 0.3
+    assert abs(guide.asked / found.states - lanes / 32) < 0.3
     pressed = np.concatenate([run for run in found.runs if len(run)])
-    assert chance < 1 or (pressed == guide.right).all()
+    assert lanes < 32 or (pressed == guide.right).all()
+
+
+@pytest.mark.parametrize("lanes", [0, 33])
+def test_a_guide_can_not_lead_more_than_there_are(lanes: int) -> None:
+    said = pytest.raises(SearchError, match=f"a guide leads 1 to 32 explorations at once, not {lanes}")
+    with Problem("Skyrunner-Nes", RIGHT, threads=1) as problem, said:
+        go_explore(problem, Budget(states=1), guide=Runner(problem, lanes))
 
 
 def test_a_search_that_was_stopped_goes_on_to_the_same_archive(

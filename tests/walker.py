@@ -39,7 +39,10 @@ def shortest(x: int, y: int) -> int:
 
 
 class Walker(Machine):
-    """`windy` drifts at random and says so; `forgetful` tires after 3 frames, which its states leave out."""
+    """`windy` drifts at random and says so; `lying` as well, and says that it does not, `sly` only far out.
+
+    `forgetful` tires after 3 frames, which its states leave out.
+    """
 
     def __init__(self, spec: MachineSpec) -> None:
         self.controllers = (Controller(tuple(MOVES)),)
@@ -60,7 +63,7 @@ class Walker(Machine):
             ram[2] += 1
             if self.spec.name == "forgetful" and self.awake > 3:
                 continue
-            if self.spec.name == "windy":
+            if self.spec.name in ("windy", "lying") or (self.spec.name == "sly" and ram[0] > 5):
                 ram[3] = random.randrange(256)
                 if ram[0] > 5 and ram[3] < 80:
                     continue

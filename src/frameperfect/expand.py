@@ -22,6 +22,8 @@ from frameperfect.machine import Capability, Controller, Fingerprint, Machine
 from frameperfect.memory import Domain, Span, read_span
 
 Ids = NDArray[np.uint32]
+SAME_AGAIN = 12
+"""Inputs that are played twice to see whether a machine is deterministic."""
 PICTURE = (84, 84)
 """The height and width of pictures."""
 
@@ -204,7 +206,40 @@ def require_search(machine: Machine) -> None:
     if Capability.DETERMINISTIC not in machine.capabilities:
         raise Unsupported(
             f"{machine.fingerprint.backend} ({machine.fingerprint.core}) is not deterministic: equal inputs "
-            "need not give equal memory, so a run that is found would not replay"
+            "need not give equal memory, so a run that is found would not replay; --allow-drift searches it "
+            "all the same"
+        )
+
+
+def require_same_again(expander: Expander, state: int, masks: NDArray[np.uint32], frames: int) -> None:
+    """Play a few inputs twice from one state, on `machine` and on all machines: memory must be the same.
+
+    That a machine says it is deterministic does not make it so. What drifts only later is found where a run
+    is proven.
+
+    Raises:
+        Unsupported: it drifts.
+    """
+    machine = expander.machine
+    seen: list[list[str]] = []
+    for _ in range(2):
+        expander.show(state)
+        seen.append([])
+        for step in range(SAME_AGAIN):
+            machine.advance(masks[step % len(masks)].tolist(), frames)
+            seen[-1].append(machine.hash())
+    differ = [step for step, (one, two) in enumerate(zip(*seen, strict=True)) if one != two]
+    expander.show(state)
+    jobs = np.tile(masks, (max(2, expander.threads), 1))
+    found = expander.expand(np.full(len(jobs), state, np.uint32), jobs, np.full(len(jobs), frames, np.uint32))
+    expander.store.release(found.states)
+    rows = found.rows.reshape(-1, len(masks), expander.row_bytes)
+    if differ or (rows != rows[0]).any():
+        after = (differ[0] + 1 if differ else 1) * frames
+        raise Unsupported(
+            f"{machine.fingerprint.backend} ({machine.fingerprint.core}) says that it is deterministic, and "
+            f"{after} frames of the same inputs from the same state gave other memory: a run that is found "
+            "would not replay; --allow-drift searches it all the same"
         )
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from frameperfect.cli.app import Interrupted, Refused, app, example, say
+from frameperfect.cli.app import Interrupted, Refused, app, example, may_replace, say
 from frameperfect.cli.search_view import Interrupts, View
 
 if TYPE_CHECKING:
+    from frameperfect.game import Game
     from frameperfect.search import Problem, Result
+    from frameperfect.search.guide import Agent
 
 SEARCHES = Path("searches")
 
@@ -22,6 +26,7 @@ SEARCHES = Path("searches")
         "search Skyrunner-Nes --method exhaustive --budget 4GiB --out best.fm2",
         "search Skyrunner-Nes --start stage1 --budget 10m --resume",
         "search Skyrunner-Nes --start stage1 --pin best.fpm --from 600",
+        "search Skyrunner-Nes --start stage1 --method go-explore --policy my-run",
     )
 )
 def search(
@@ -37,7 +42,7 @@ def search(
     out: Annotated[Path | None, typer.Option(help="The movie: .fpm, .fm2 or .bk2.")] = None,
     threads: Annotated[int, typer.Option(min=0, help="Machines at work; 0: one a processor.")] = 0,
     seed: Annotated[int, typer.Option(min=0, max=1 << 40, help="Decides between equals.")] = 0,
-    width: Annotated[int | None, typer.Option(min=1, help="The most states of a generation.")] = None,
+    width: Annotated[int | None, typer.Option(min=1, help="The most states of a generation: beam.")] = None,
     movie: Annotated[
         list[Path] | None, typer.Option(help="What improve improves; more of them are spliced with it.")
     ] = None,
@@ -47,6 +52,12 @@ def search(
     frame: Annotated[
         int | None, typer.Option("--from", min=1, help="The frame of the pinned movie to begin at.")
     ] = None,
+    policy: Annotated[
+        str | None, typer.Option(help="A trained run, whose agent leads a part of go-explore's explorations.")
+    ] = None,
+    policy_share: Annotated[
+        float, typer.Option(min=0.03, max=1, help="The part that it leads; in the rest actions are random.")
+    ] = 0.5,
     core: Annotated[str | None, typer.Option(help="Another core than the game's own.")] = None,
     allow_drift: Annotated[
         bool, typer.Option("--allow-drift", help="Search a machine that is not deterministic.")
@@ -61,6 +72,9 @@ def search(
     demonstrations: Annotated[
         Path | None, typer.Option(help="Keep all runs that it holds in the end for learners: an .npz file.")
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a movie, or a search that stopped, which is there.")
+    ] = False,
 ) -> None:
     """Search for the fastest run. Ctrl-C keeps everything; the winner is replayed in a fresh process.
 
@@ -74,13 +88,26 @@ def search(
     from frameperfect.search.demonstrations import demonstrate
     from frameperfect.search.islands import Archipelago, Task, forget
     from frameperfect.search.problem import find_search
+    from frameperfect.search.result import try_to_write
 
     if method not in METHODS:
         raise Refused(f"no method '{method}'; there are {', '.join(METHODS)}")
     if (method == "improve") != bool(movie):
         raise Refused("--movie is for --method improve, which needs one")
-    if method == "exhaustive" and (islands > 1 or cluster is not None):
-        raise Refused("islands differ in their seeds, and exhaustive has none; give it --threads")
+    if width is not None and method != "beam":
+        raise Refused(f"--width is for --method beam; {method} has none")
+    several = islands > 1 or cluster is not None
+    if method == "exhaustive" and several:
+        raise Refused(
+            "exhaustive is no search for islands: they differ in their seeds, and it has none; its proof "
+            "needs all states in one place, which --threads share"
+        )
+    if policy is not None and (method != "go-explore" or several):
+        raise Refused("--policy is for --method go-explore on one island")
+    if demonstrations is not None:
+        if demonstrations.suffix != ".npz":
+            raise Refused(f"{demonstrations}: demonstrations are an .npz file")
+        may_replace(demonstrations, force)
     known = [load_movie(one) for one in movie or ()]
     allowed = Budget.parse(budget)
     found = load_game(game_reference(game))
@@ -91,10 +118,14 @@ def search(
     ) as problem:  # fmt: skip
         label = "-".join(filter(None, (found.name, name, problem.start if problem.start != name else None)))
         path = out or SEARCHES / f"{label}.fpm"
-        path.parent.mkdir(parents=True, exist_ok=True)
         kept = path.with_name(f"{path.stem}-{method}.search")
-        if kept.exists() and not resume:
-            say(f"{kept} holds a search that stopped, and --resume goes on with it; this one begins anew")
+        if resume and not kept.exists():
+            raise Refused(f"{kept}: no search to go on with; begin one without --resume")
+        if not resume:
+            may_replace(kept, force, "holds a search that stopped, and --resume goes on with it")
+            may_replace(path, force)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try_to_write(problem, path)
         led = f", after {problem.lead_frames} frames of the pinned movie" if problem.lead_frames else ""
         say(
             f"{found.name} from {problem.start or 'power-on'}{led}: {method}, {len(problem.names)} inputs "
@@ -102,8 +133,10 @@ def search(
             f"{problem.expander.threads} threads, {allowed.memory >> 20:,} MiB"
         )
         with Interrupts() as interrupts, View(problem, interrupts) as view:
-            seen: dict[str, Any] = {"watch": view.show, "stop": interrupts.came, "pause": view.pause}
-            if islands > 1 or cluster is not None:
+            seen: dict[str, Any] = {
+                "watch": view.show, "stop": interrupts.came, "pause": view.pause, "tell": view.say,
+            }  # fmt: skip
+            if several:
                 task = Task(
                     str(game_reference(game)), name, method, seed=seed, start=start, threads=threads,
                     seconds=allowed.seconds, states=allowed.states, memory=allowed.memory, width=width,
@@ -112,14 +145,17 @@ def search(
                     allow_drift=allow_drift,
                 )  # fmt: skip
                 with Archipelago(task, islands, checkpoint=kept, resume=resume, cluster=cluster) as sea:
-                    result = sea.run(**seen, tell=view.say)
+                    result, trouble = sea.run(**seen), sea.trouble
                     problem.take_rules(sea.masks)
             else:
-                way = make_method(method, problem, allowed, seed=seed, width=width, movies=known)
-                driver = Driver(way, checkpoint=kept, resume=resume, **seen)
-                if driver.edited:
-                    view.say("The rules are not those it was begun with: what it holds is judged anew.")
-                result = driver.finish()
+                with led_by(policy, problem, found, core, policy_share) as guide:
+                    way = make_method(
+                        method, problem, allowed, seed=seed, width=width, movies=known, guide=guide
+                    )
+                    driver = Driver(way, checkpoint=kept, resume=resume, **seen)
+                    if driver.edited:
+                        view.say("The rules are not those it was begun with: what it holds is judged anew.")
+                    result, trouble = driver.finish(), driver.trouble
         report(result, problem, path)
         if demonstrations is not None:
             found_runs = demonstrate(problem, result)
@@ -128,9 +164,46 @@ def search(
     if result.stopped not in ("interrupt", "seconds", "states"):
         forget(kept)  # proven, and there is nothing to go on with
     if result.stopped == "interrupt":
-        raise Interrupted(f"interrupted; everything is kept in {kept}; go on: add --resume")
-    if result.stopped in ("seconds", "states"):
+        raise Interrupted(
+            f"interrupted; {trouble}" if trouble
+            else f"interrupted; everything is kept in {kept}; go on: add --resume"
+        )  # fmt: skip
+    if result.stopped in ("seconds", "states") and not trouble:
         say(f"The budget is used up; a larger --budget and --resume go on from {kept}.")
+
+
+@contextlib.contextmanager
+def led_by(
+    run: str | None, problem: Problem, game: Game, core: str | None, share: float
+) -> Iterator[Agent | None]:
+    """A run's agent as a guide of `go-explore`; nobody where no run is named.
+
+    Raises:
+        Refused: there is no such run, or it is another game's.
+        FrameperfectError: the agent does not fit the search.
+    """
+    if run is None:
+        yield None
+        return
+    import hashlib
+
+    from frameperfect.cli.runs import read_run, run_folder
+    from frameperfect.game import load_game
+    from frameperfect.learn import load_policy
+    from frameperfect.learn.checkpoint import FILE
+    from frameperfect.search.go_explore import TOGETHER
+    from frameperfect.search.guide import Agent
+
+    folder = run_folder(run)
+    settings = read_run(folder)
+    if load_game(settings.game).name != game.name:
+        raise Refused(f"the agent of {folder} plays {settings.game}, and the search is in {game.name}")
+    player = load_policy(folder)
+    env = {**settings.env, **({} if core is None else {"core": core})}
+    digest = hashlib.blake2b((folder / FILE).read_bytes(), digest_size=16).hexdigest()
+    agent = Agent(problem, player, env, identity=digest, lanes=max(1, round(share * TOGETHER)))
+    with contextlib.closing(agent):
+        yield agent
 
 
 def report(result: Result, problem: Problem, path: Path) -> None:

@@ -7,23 +7,27 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from frameperfect.errors import SearchError
 
-VERSION = 2
+VERSION = 3
 LEAST_PAUSE = 20.0
 """Seconds between two checkpoints, at least."""
 WRITING_SHARE = 0.05
 """The part of the time that writing them may take."""
+
+
+class KeepingFailed(SearchError):
+    """A search can't be written to its file: a full disk, a folder that is gone. What was kept before is."""
 
 
 class Checkpoint:
@@ -43,25 +47,17 @@ class Checkpoint:
         """Put a new one in the place of the old; a kill leaves one or the other. `rules`: their digest.
 
         Raises:
-            OSError: as writing does; the old one stays.
+            KeepingFailed: it can't be written; the old one stays, and the next is due as after any other.
         """
         begun = time.monotonic()
         told = {"version": VERSION, "identity": self.identity, "rules": rules, "meta": meta}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(
-            dir=self.path.parent, prefix=f".{self.path.name}.", suffix=".part"
-        )
         try:
-            with os.fdopen(descriptor, "wb") as file:
+            with replacing(self.path) as file:
                 text = np.frombuffer(json.dumps(told).encode(), np.uint8)
                 np.savez(file, allow_pickle=False, meta=text, **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(self.path)
         finally:
-            Path(name).unlink(missing_ok=True)
-        taken = time.monotonic() - begun
-        self._due = time.monotonic() + max(LEAST_PAUSE, taken / WRITING_SHARE)
+            taken = time.monotonic() - begun
+            self._due = time.monotonic() + max(LEAST_PAUSE, taken / WRITING_SHARE)
 
     def read(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], str]:
         """The values, the arrays and the digest of the rules of the last write.
@@ -83,6 +79,31 @@ class Checkpoint:
             raise SearchError(f"{self.path}: kept by another version; begin the search anew")
         require_equal(identity, self.identity, f"{self.path} belongs to another search")
         return meta, arrays, rules
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file that takes `path`'s place when the block ends well; what a kill leaves, the next one takes over.
+
+    Raises:
+        KeepingFailed: it can't be written.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with part.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as wrong:
+        kept = "what was kept before is still there" if path.exists() else "nothing is kept yet"
+        raise KeepingFailed(
+            f"the search can't be kept in {path} ({wrong.strerror or wrong}); {kept}"
+        ) from None
 
 
 def require_equal(before: Mapping[str, Any], now: Mapping[str, Any], what: str) -> None:

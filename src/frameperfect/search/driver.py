@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frameperfect.errors import FrameperfectError, SearchError
-from frameperfect.search.checkpoint import Checkpoint, require_equal
+from frameperfect.search.checkpoint import Checkpoint, KeepingFailed, require_equal
 from frameperfect.search.problem import Problem
-from frameperfect.search.result import Budget, Progress, Result, Stop, Watch
+from frameperfect.search.result import Budget, Progress, Result, Stop, Tell, Watch
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -106,6 +106,7 @@ class Driver:
         watch: Watch | None = None,
         stop: Stop | None = None,
         pause: Pause | None = None,
+        tell: Tell | None = None,
         checkpoint: Path | None = None,
         resume: bool = False,
     ) -> None:
@@ -116,13 +117,18 @@ class Driver:
             watch: called after each batch.
             stop: asked after each batch; true ends the search with what it has.
             pause: called after each batch.
-            checkpoint: a file to keep the search in, written every so often and at the end.
+            tell: hears, in a sentence, what the user should know at once.
+            checkpoint: a file to keep the search in, written every so often and at the end. Where that fails
+                the search goes on, and tries again later.
             resume: go on from that file.
 
         Raises:
             SearchError: the checkpoint is missing, damaged, or another search's.
         """
         self.method, self._watch, self._stop, self._pause = method, watch, stop, pause
+        self._tell = tell
+        self.trouble = ""
+        """Why it could not be kept the last time; nothing where it was."""
         self.edited = False
         """Whether the rules are not those that the checkpoint was written with."""
         self.checkpoint = None
@@ -151,7 +157,7 @@ class Driver:
                 if method.budget.begun == begun:  # otherwise it was edited, and its clock is set anew
                     method.budget.begun += time.monotonic() - began
             if self.checkpoint is not None and self.checkpoint.due:
-                self.write()
+                self._keep()
         return ""
 
     def finish(self) -> Result:
@@ -160,7 +166,7 @@ class Driver:
             stopped = self.run()
             result = self.method.result(stopped)
             if self.checkpoint is not None:
-                self.write()
+                self._keep()
             return result
         finally:
             self.method.close()
@@ -173,9 +179,23 @@ class Driver:
         return {**method.problem.place, **own}
 
     def write(self) -> None:
-        """Keep the search as it is."""
+        """Keep the search as it is.
+
+        Raises:
+            KeepingFailed: it can't be written.
+        """
         assert self.checkpoint is not None
         self.checkpoint.write(*self._take())
+
+    def _keep(self) -> None:
+        """The same; a full disk costs no more than the checkpoint."""
+        try:
+            self.write()
+            self.trouble = ""
+        except KeepingFailed as wrong:
+            self.trouble = str(wrong)
+            if self._tell is not None:
+                self._tell(self.trouble)
 
     def _take(self) -> tuple[Meta, Arrays, str]:
         meta, arrays = self.method.dump()
@@ -230,6 +250,7 @@ class Running(TypedDict, total=False):
     watch: Watch | None
     stop: Stop | None
     pause: Pause | None
+    tell: Tell | None
     checkpoint: Path | None
     resume: bool
 

@@ -9,25 +9,27 @@ visits begin anew. The numbers in brackets are those of docs/go-explore.md.
 
 A cell is all states equal in `cells` (without it, in `same`); "screen" among them adds the picture, scaled
 down (cells.py). A state's score is its checkpoints, then `prefer`. Several explorations are played side by
-side, all chosen before any begins, so a seed gives the same archive on any number of threads. With a guide,
-some of them do what it says in the place of random actions.
+side, all chosen before any begins, so a seed gives the same archive on any number of threads. A guide leads
+some of them: there its actions take the place of random ones (guide.py).
 """
 
 from __future__ import annotations
 
 import zlib
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from frameperfect.errors import SearchError
 from frameperfect.expand import PICTURE
 from frameperfect.search import lanes
 from frameperfect.search.archive import Cell, Tree
 from frameperfect.search.cells import Grid, Screen
 from frameperfect.search.driver import Arrays, Meta, Method, Names, Running, Steps, run
 from frameperfect.search.generations import Wave, columns, wave_of
+from frameperfect.search.guide import Guide
 from frameperfect.search.lanes import History, Lanes
 from frameperfect.search.problem import SCREEN, Problem
 from frameperfect.search.result import Budget, Progress, Result, note_rules
@@ -44,24 +46,6 @@ FULL = 0.95
 """Of the memory: the search ends there with what it has."""
 
 
-class Guide(Protocol):
-    """Something that knows the game, such as a trained agent. Lanes are numbered from 0."""
-
-    chance: float
-    """Of an exploration, that it is guided."""
-
-    def begin(self, rows: NDArray[np.uint8], pictures: NDArray[np.uint8] | None) -> None:
-        """N explorations begin at these states: (N, K) rows of the expander's spans, and pictures."""
-
-    def choose(self, chosen: NDArray[np.intp]) -> NDArray[np.uint32]:
-        """What to press in the lanes `chosen`, places in `Problem.names`."""
-
-    def look(
-        self, rows: NDArray[np.uint8], pictures: NDArray[np.uint8] | None, ran: NDArray[np.intp]
-    ) -> None:
-        """What was seen after a step of the lanes `ran`."""
-
-
 def go_explore(
     problem: Problem,
     budget: Budget | None = None,
@@ -73,7 +57,7 @@ def go_explore(
     """Explore until the budget is used up; the fastest run that wins, or else the best state.
 
     `Result.runs` are the paths to all cells. Arguments as `beam` has them, and `guide`, which leads a part of
-    the explorations.
+    the explorations (`guide.Agent` is one); who gives it closes it.
 
     Raises:
         Unsupported: cells are by the screen, and the machine has none.
@@ -95,9 +79,11 @@ class GoExplore(Method):
     name = "go-explore"
 
     def __init__(self, problem: Problem, budget: Budget, seed: int = 0, guide: Guide | None = None) -> None:
+        if guide is not None and not 1 <= guide.lanes <= TOGETHER:
+            raise SearchError(f"a guide leads 1 to {TOGETHER} explorations at once, not {guide.lanes}")
         self.problem, self.budget, self.seed, self.guide = problem, budget, seed, guide
         self.dice = np.random.default_rng(seed)
-        self.states = self.failed = self.again = 0
+        self.states = self.failed = self.again = self.led = self.astray = 0
         self.rules: dict[str, int] = {}
         self._begin()
 
@@ -121,7 +107,8 @@ class GoExplore(Method):
 
     def settings(self) -> Meta:
         """See `Method.settings`."""
-        return {**super().settings(), "guided": 0.0 if self.guide is None else self.guide.chance}
+        guide = None if self.guide is None else [self.guide.identity, self.guide.lanes]
+        return {**super().settings(), "guide": guide}
 
     def over(self) -> str:
         """See `Method.over`."""
@@ -158,6 +145,11 @@ class GoExplore(Method):
         )  # fmt: skip
         result.runs = [lanes.path_of(cell.history) for cell in self.order if cell.history is not None]
         result.notes = note_rules(self.rules, self.states, self.problem, result.won)
+        if self.astray:
+            result.notes.append(
+                f"the guide chose {self.led:,} times, {self.astray:,} times what may not be pressed there; a "
+                "random action stood in for that"
+            )
         return result
 
     def close(self) -> None:
@@ -186,18 +178,19 @@ class GoExplore(Method):
         wave = Wave.join([cell.wave for cell in chosen])
         store.hold(wave.states)
         numbers = np.arange(TOGETHER)
-        guided = self._begin_guided(chosen)
+        led = 0 if self.guide is None else self.guide.lanes  # the first ones are the guide's
+        if self.guide is not None:
+            rows = np.stack([cell.row for cell in chosen[:led]])
+            self.guide.begin(wave.states[:led], rows, int(self.dice.integers(1 << 62)))
         histories, depths = [cell.history for cell in chosen], np.array([cell.steps for cell in chosen])
         met: list[set[int]] = [set() for _ in chosen]
-        actions = self._press(wave, guided, numbers)
+        actions = self._press(wave, numbers, led)
         for _ in range(STEPS):
             found = lanes.step(problem, wave, actions, depths + 1)
             store.release(wave.states)
             histories = [(before, action) for before, action in zip(histories, actions.tolist(), strict=True)]
             depths = depths + 1
             self._look(found, histories, depths, [met[number] for number in numbers.tolist()])
-            if self.guide is not None:
-                self.guide.look(found.rows, found.pictures, numbers)
             verdicts = found.wave.verdicts
             limit = problem.section.steps
             on = ~(verdicts.failed | verdicts.won)
@@ -209,34 +202,31 @@ class GoExplore(Method):
             histories, depths, numbers = [histories[i] for i in places], depths[places], numbers[places]
             if not len(wave):
                 return
-            fresh = self._press(wave, guided, numbers)
+            mine = numbers < led
+            if self.guide is not None and mine.any():
+                self.guide.look(numbers[mine], actions[mine], found.rows[places[mine]])
+            fresh = self._press(wave, numbers, led)
             choices = zip(actions.tolist(), wave.verdicts.choice.tolist(), strict=True)
             may = np.array([action in problem.sets[choice] for action, choice in choices])
-            again = may & (self.dice.random(len(wave)) < REPEAT) & ~guided[numbers]  # [3]
+            again = may & (self.dice.random(len(wave)) < REPEAT) & (numbers >= led)  # [3]
             actions = np.where(again, actions, fresh).astype(np.uint32)
         store.release(wave.states)
 
-    def _begin_guided(self, chosen: list[Cell]) -> NDArray[np.bool_]:
-        """Tell the guide where explorations begin; which of them it guides."""
-        if self.guide is None:
-            return np.zeros(len(chosen), bool)
-        pictures = np.stack([cell.seen() for cell in chosen]) if self.screen is not None else None
-        self.guide.begin(np.stack([cell.row for cell in chosen]), pictures)
-        drawn: NDArray[np.bool_] = self.dice.random(len(chosen)) < self.guide.chance
-        return drawn
-
-    def _press(self, wave: Wave, guided: NDArray[np.bool_], numbers: NDArray[np.intp]) -> NDArray[np.uint32]:
-        """An action for each lane, of those that it may press: a random one, or the guide's."""
+    def _press(self, wave: Wave, numbers: NDArray[np.intp], led: int) -> NDArray[np.uint32]:
+        """An action for each lane, of those that it may press: a random one, or below `led` the guide's."""
         sets = self.problem.sets
         drawn = np.array(
             [sets[choice][int(self.dice.integers(len(sets[choice])))] for choice in wave.verdicts.choice],
             np.uint32,
         )
-        mine = np.flatnonzero(guided[numbers])
+        mine = np.flatnonzero(numbers < led)
         if self.guide is not None and len(mine):
             told = self.guide.choose(numbers[mine])
-            may = [a in sets[c] for a, c in zip(told.tolist(), wave.verdicts.choice[mine], strict=True)]
+            choices = wave.verdicts.choice[mine]
+            may = np.array([a in sets[c] for a, c in zip(told.tolist(), choices, strict=True)])
             drawn[mine] = np.where(may, told, drawn[mine])
+            self.led += len(mine)
+            self.astray += len(mine) - int(np.count_nonzero(may))
         return drawn
 
     # -- the archive -----------------------------------------------------------------------------------
@@ -336,7 +326,7 @@ class GoExplore(Method):
         every = [*self.order, self.best, *([self.winner] if self.winner is not None else [])]
         tree = Tree()
         meta: Meta = {
-            "states": self.states, "failed": self.failed, "again": self.again, "rules": self.rules,
+            **{name: getattr(self, name) for name in _COUNTS}, "rules": self.rules,
             "tally": {text: sorted(values) for text, values in self.tally.items()},
             "dice": self.dice.bit_generator.state, "won": self.winner is not None,
             "told": [cell.told.hex() for cell in every], "steps": [cell.steps for cell in every],
@@ -364,7 +354,7 @@ class GoExplore(Method):
 
     def load(self, meta: Meta, arrays: Arrays, before: Names | None) -> None:
         """See `Method.load`; by other rules only the best run is taken up, and played anew."""
-        for name in ("states", "failed", "again", "rules"):
+        for name in (*_COUNTS, "rules"):
             setattr(self, name, meta[name])
         self.dice.bit_generator.state = meta["dice"]
         histories = Tree.histories(arrays["tree"])
@@ -395,3 +385,6 @@ class GoExplore(Method):
             every.append(cell)
         self._sort(every[: len(states)])
         self.best, self.winner = every[len(states)], every[len(states) + 1] if meta["won"] else None
+
+
+_COUNTS = ("states", "failed", "again", "led", "astray")

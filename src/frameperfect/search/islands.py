@@ -29,10 +29,11 @@ from frameperfect import errors
 from frameperfect._native import end_with_parent
 from frameperfect.errors import FrameperfectError, SearchError
 from frameperfect.movie import load_movie
+from frameperfect.search.checkpoint import KeepingFailed, replacing
 from frameperfect.search.driver import Driver
 from frameperfect.search.methods import make_method
 from frameperfect.search.problem import Problem
-from frameperfect.search.result import Budget, Progress, Result, Stop, Watch
+from frameperfect.search.result import Budget, Progress, Result, Stop, Tell, Watch
 from frameperfect.workers.child import Child
 
 TURN = 1.0
@@ -138,8 +139,10 @@ class Island:
         with tempfile.TemporaryDirectory() as folder:
             self._checkpoint.path = Path(folder) / "kept"
             self._driver.checkpoint = self._checkpoint
-            self._driver.write()
-            self._driver.checkpoint = None
+            try:
+                self._driver.write()
+            finally:
+                self._driver.checkpoint = None
             return self._checkpoint.path.read_bytes()
 
     def pending(self) -> list[list[int]]:
@@ -273,7 +276,8 @@ def main() -> None:
                     said: Any = None
                 elif what == "keep":
                     assert island is not None
-                    place.write_bytes(island.keep())
+                    with replacing(place) as kept:
+                        kept.write(island.keep())
                     said = "kept"
                 else:
                     said = getattr(island, what)(*arguments)
@@ -315,7 +319,9 @@ class Archipelago:
         self.task, self.count, self.checkpoint = task, count, checkpoint
         self.lost: dict[int, str] = {}
         self.news: list[str] = []
-        """What happened since somebody read it: islands that died."""
+        """What happened since somebody read it: islands that died, and that they could not be kept."""
+        self.trouble = ""
+        """Why they could not be kept the last time; nothing where they were."""
         self.masks = np.zeros((0, 1), np.uint32)
         """How the result's path numbers actions: see `Problem.number_actions`."""
         self._epoch = 0
@@ -363,9 +369,9 @@ class Archipelago:
         watch: Watch | None = None,
         stop: Stop | None = None,
         pause: Callable[[Archipelago], None] | None = None,
-        tell: Callable[[str], None] | None = None,
+        tell: Tell | None = None,
     ) -> Result:
-        """Until all are over; the best of what they found. `tell` hears of those that died.
+        """Until all are over; the best of what they found. `tell` hears of deaths and of full disks.
 
         Raises:
             SearchError: all died.
@@ -388,10 +394,7 @@ class Archipelago:
                 raise SearchError("all islands died: " + "; ".join(self.lost.values()))
             if watch is not None:
                 watch(self._progress(said))
-            for one in self.news:
-                if tell is not None:
-                    tell(one)
-            self.news = []
+            self._spread(tell)
             left = [i for i in self.shores if not said[i]["stopped"]]
             proven = any(said[i].get("result", {}).get("optimal") for i in self.shores if i in said)
             if not left or proven:
@@ -413,7 +416,14 @@ class Archipelago:
                     self.keep()
                     kept = time.monotonic()
         self.keep()
+        self._spread(tell)
         return self._result(said)
+
+    def _spread(self, tell: Tell | None) -> None:
+        for one in self.news:
+            if tell is not None:
+                tell(one)
+        self.news = []
 
     def edit(self) -> bool:
         """All read their rules again; see `Driver.edit`."""
@@ -518,26 +528,46 @@ class Archipelago:
     # -- keeping -----------------------------------------------------------------------------------
 
     def keep(self) -> None:
-        """Keep all of them, as they are after the same exchange: a file each, and one that names them."""
+        """Keep all of them, as they are after the same exchange; where that fails, `trouble` says why."""
         if self.checkpoint is None:
             return
+        try:
+            self._write(self.checkpoint)
+            self.trouble = ""
+        except KeepingFailed as wrong:
+            self.trouble = str(wrong)
+            self.news.append(self.trouble)
+
+    def _write(self, checkpoint: Path) -> None:
+        """A file for each, and one that names them."""
         for shore in self.shores.values():
             shore.ask("keep")
-        held = {i: data for i in list(self.shores) if (data := self._answer(i)) is not None}
+        held: dict[int, bytes] = {}
+        failed = ""
+        for i in list(self.shores):
+            try:
+                if (data := self._answer(i)) is not None:
+                    held[i] = data
+            except FrameperfectError as wrong:
+                failed = f"island {i + 1}: {wrong}"
+        if failed:
+            raise KeepingFailed(failed)
         for i in list(self.shores):
             self.shores[i].ask("pending")
             self._paths[i] = [*(self._answer(i) or []), *self._paths[i]]
         self._epoch += 1
-        folder, names = self.checkpoint.parent, {}
+        folder, names = checkpoint.parent, {}
         for i, data in held.items():
-            names[i] = f"{self.checkpoint.stem}-island{i + 1}-{self._epoch}.search"
-            _write(folder / names[i], data)
-        before = _files(self.checkpoint)
+            names[i] = f"{checkpoint.stem}-island{i + 1}-{self._epoch}.search"
+            with replacing(folder / names[i]) as file:
+                file.write(data)
+        before = _files(checkpoint)
         told = {
             "islands": self.count, "epoch": self._epoch, "files": names, "seconds": self.elapsed,
             "mark": self._mark, "told": self._told, "paths": self._paths,
         }  # fmt: skip
-        _write(self.checkpoint, json.dumps(told).encode())
+        with replacing(checkpoint) as file:
+            file.write(json.dumps(told).encode())
         for old in before - set(names.values()):
             (folder / old).unlink(missing_ok=True)
 
@@ -575,12 +605,6 @@ def _files(checkpoint: Path) -> set[str]:
         return set(json.loads(checkpoint.read_bytes())["files"].values())
     except (OSError, ValueError, KeyError, AttributeError):
         return set()
-
-
-def _write(path: Path, data: bytes) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(data)
-    part.replace(path)
 
 
 def _on_ray(task: Task, kept: bytes | None, cluster: str) -> Shore:

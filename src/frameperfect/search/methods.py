@@ -9,7 +9,8 @@ from frameperfect.movie import Movie
 from frameperfect.search.beam import Rounds
 from frameperfect.search.brute_search import Brute
 from frameperfect.search.driver import Method
-from frameperfect.search.go_explore import GoExplore, Guide
+from frameperfect.search.go_explore import GoExplore
+from frameperfect.search.guide import Guide
 from frameperfect.search.improve import Improver
 from frameperfect.search.jerk import Jerk
 from frameperfect.search.problem import Problem
@@ -28,7 +29,8 @@ def make_method(
     movies: Sequence[Movie] = (),
     guide: Guide | None = None,
 ) -> Method:
-    """A method that has not begun; `movies` are for "improve", which betters the first.
+    """A method that has not begun; `movies` are for "improve", which betters the first, `guide` is for
+    "go-explore".
 
     Raises:
         SearchError: there is none of that name, or the problem lacks what it needs.

@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 from frameperfect._native import hash_rows, mix_words
 from frameperfect.env.actions import Actions, make_actions
 from frameperfect.errors import EnvError, GameError, SearchError
-from frameperfect.expand import Expander, Ids, MachineExpander, all_memory, require_search
+from frameperfect.expand import (
+    Expander,
+    Ids,
+    MachineExpander,
+    all_memory,
+    require_same_again,
+    require_search,
+)
 from frameperfect.game import load_game
 from frameperfect.game import open as open_game
 from frameperfect.game.formulas import Formulas, Known
@@ -160,6 +167,8 @@ class Problem:
             else:
                 self.root, self.root_row = self.expander.capture()
             self.root_hash = machine.hash()
+            if not allow_drift:
+                require_same_again(self.expander, self.root, self.masks, self.section.frames)
         except BaseException:
             self.close()
             raise

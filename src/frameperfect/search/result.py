@@ -6,7 +6,8 @@ import math
 import re
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,7 @@ class Progress:
 
 Watch = Callable[[Progress], None]
 Stop = Callable[[], bool]
+Tell = Callable[[str], None]
 
 
 DRIFT_TRIES = 5
@@ -163,16 +165,18 @@ class Result:
         self.movie.comments.append(f"found by {self.method}: {self.claim}")
         if not self.frames:
             return self  # the start is the best there is: nothing to replay
-        with tempfile.TemporaryDirectory() as folder:
-            file = path or Path(folder) / "found.fpm"
-            # Other programs' formats know no starts of ours: there the run begins at power-on.
-            whole = file.suffix != ".fpm"
-            save_movie(from_power_on(self.movie, problem.game) if whole else self.movie, file)
+        with _beside(path) as file:
+            write_run(self.movie, problem, file)
             self.verdict = verify(file, game=problem.game)
-        if not self.verdict:
-            if not problem.allow_drift:
-                raise SearchError(f"the run that was found does not replay: {self.verdict.text}")
-            self.notes.append(f"drift: the movie does not replay: {self.verdict.text}")
+            if not self.verdict:
+                if not problem.allow_drift:
+                    raise SearchError(
+                        f"the run that was found does not replay: {self.verdict.text}; the machine is not "
+                        "deterministic, and --allow-drift searches it all the same"
+                    )
+                self.notes.append(f"drift: the movie does not replay: {self.verdict.text}")
+            if path is not None:
+                file.replace(path)
         return self
 
     def _play_through(self, problem: Problem) -> None:
@@ -188,8 +192,37 @@ class Result:
         elif not as_found:
             raise SearchError(
                 f"the run {what} only from restored states, not when it is played through: this machine's "
-                "states do not hold all of it; --allow-drift searches it all the same"
+                "states do not hold all of it, or it is not deterministic; --allow-drift searches it all the "
+                "same"
             )
+
+
+def try_to_write(problem: Problem, path: Path) -> None:
+    """See before a search that what it finds can be written there: a run of one input, to a file beside it.
+
+    Raises:
+        MovieError: the suffix is no format, or the format can't hold such a run.
+        OSError: the folder takes no file.
+    """
+    with _beside(path) as file:
+        write_run(problem.movie(np.zeros(1, np.uint32)), problem, file)
+
+
+def write_run(movie: Movie, problem: Problem, path: Path) -> None:
+    """Write a run of a problem; other programs' formats know no starts of ours: it begins at power-on there.
+
+    Raises:
+        MovieError: see `save_movie`.
+    """
+    save_movie(movie if path.suffix == ".fpm" else from_power_on(movie, problem.game), path)
+
+
+@contextmanager
+def _beside(path: Path | None) -> Iterator[Path]:
+    """A place for a movie in a folder of its own beside `path`, so that only what is proven gets there."""
+    place = None if path is None else path.parent
+    with tempfile.TemporaryDirectory(dir=place, prefix=".", suffix=".part") as folder:
+        yield Path(folder) / ("found.fpm" if path is None else path.name)
 
 
 def note_rules(counts: Mapping[str, int], states: int, problem: Problem, won: bool) -> list[str]:
