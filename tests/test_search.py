@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -342,41 +341,6 @@ def test_a_search_that_was_stopped_goes_on_to_the_same_result(
     assert facts(found) == facts(whole)
     with Problem(folder, threads=1) as problem:  # one that is over ends again as it did
         assert facts(beam(problem, width=width, checkpoint=path, resume=True)) == facts(whole)
-
-
-SUM = """
-import sys
-import frameperfect.search.checkpoint as checkpoint
-checkpoint.LEAST_PAUSE = checkpoint.WRITING_SHARE = 0.05
-from pathlib import Path
-from frameperfect.game.schema import SearchSection
-from frameperfect.search import Problem, exhaustive
-section = SearchSection(win="goal", fail="fallen", same=["place", "key", "frames"], tolerance=0)
-folder, path, resume = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "resume"
-with Problem(folder, section, threads=2) as problem:
-    print("begun", flush=True)
-    found = exhaustive(problem, checkpoint=path, resume=resume)
-print(found.won, found.path.tolist(), found.states, found.duplicates, found.claim)
-"""
-
-
-def test_a_search_that_was_killed_goes_on_to_the_same_result(folder: Path, tmp_path: Path) -> None:
-    def start(mode: str) -> subprocess.Popen[str]:
-        path = tmp_path / ("whole" if mode == "whole" else "search")
-        command = [sys.executable, "-c", SUM, str(folder), str(path), mode]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-    killed = start("begin")
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "search").exists() and killed.poll() is None:
-        assert time.monotonic() < deadline, "no checkpoint was written"
-        time.sleep(0.02)
-    killed.send_signal(signal.SIGKILL)
-    killed.communicate()
-    assert killed.returncode == -signal.SIGKILL and (tmp_path / "search").exists()
-    resumed, whole = start("resume").communicate()[0], start("whole").communicate()[0]
-    assert resumed.splitlines()[1] == whole.splitlines()[1]
-    assert resumed.splitlines()[1].startswith("True")
 
 
 def test_a_checkpoint_of_another_search_or_a_damaged_one_is_refused(folder: Path, tmp_path: Path) -> None:
