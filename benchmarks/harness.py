@@ -7,7 +7,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from multiprocessing.connection import Connection
@@ -89,7 +89,15 @@ class Side:
 
     def measure(self, seconds: float) -> float:
         """What it did a second."""
+        self.begin(seconds)
+        return self.end()
+
+    def begin(self, seconds: float) -> None:
+        """Let it play; `end` waits for it."""
         self.pipe.send(seconds)
+
+    def end(self) -> float:
+        """What it did a second since `begin`."""
         found: float = self.pipe.recv()
         assert self.process.pid is not None
         self.peak_mib = max(self.peak_mib, _memory_mib(self.process.pid))
@@ -113,12 +121,25 @@ def _memory_mib(pid: int) -> float:
 
 
 def side_by_side(
-    makers: Mapping[str, Callable[[], Play]], seconds: float, rounds: int
+    makers: Mapping[str, Callable[[], Play]],
+    seconds: float,
+    rounds: int,
+    together: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[Rates, dict[str, float]]:
-    """Every side in a process of its own, warmed and measured in turn; also the peak MiB of each."""
+    """Every side in a process of its own, warmed and measured in turn; also the peak MiB of each.
+
+    `together` names further measurements: of several sides at once, their sum.
+    """
     with ExitStack() as stack:
         sides = {name: stack.enter_context(Side(make)) for name, make in makers.items()}
         for side in sides.values():
             side.measure(min(seconds, 0.7))
-        rates = alternate({name: partial(side.measure, seconds) for name, side in sides.items()}, rounds)
-        return rates, {name: side.peak_mib for name, side in sides.items()}
+
+        def at_once(names: Sequence[str]) -> float:
+            for name in names:
+                sides[name].begin(seconds)
+            return sum(sides[name].end() for name in names)
+
+        measures = {name: partial(side.measure, seconds) for name, side in sides.items()}
+        measures |= {name: partial(at_once, names) for name, names in (together or {}).items()}
+        return alternate(measures, rounds), {name: side.peak_mib for name, side in sides.items()}

@@ -4,7 +4,9 @@ The game is a NES program that mixes its pads into a running sum every frame, so
 every state of the beam is new, hashed, ranked, kept or dropped. `bare` is the core's own functions
 (retro_unserialize, retro_run, retro_serialize) one after the other with nothing around them, on states of
 that search. `expand` is our native loop of the same without rules. `vs_bare` compares on one thread;
-`two_threads` is the beam on two against the beam on one. Sides take turns in processes of their own.
+`two_threads` is the beam on two against the beam on one. What two can gain is `bare_two_at_once`: two bare
+cores in two processes at the same time against one of them, 2 on two idle cores and far less on two
+hyperthreads of one. Sides take turns in processes of their own.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ import numpy as np
 
 from benchmarks.harness import Play, side_by_side
 
-WIDTH = 512
+WIDTH, DEEP = 512, 8
+"""Of the beam, and the generation from which its states are taken: it is at its width from the third on."""
 GAME = """
 [game]
 name = "Sum-Nes"
@@ -77,7 +80,7 @@ def _states() -> tuple[Any, list[bytes], np.ndarray]:
 
     problem = _problem(1)
     search = Generations(problem, width=WIDTH, seed=0, memory=1 << 30)
-    while search.step < 20 or not search.complete:
+    while search.step < DEEP or not search.complete:
         search.advance()
     states = []
     for state in search.wave.states.tolist():
@@ -126,8 +129,8 @@ def bytes_a_state() -> dict[str, float]:
     from frameperfect.search.generations import Generations
 
     problem = _problem(1)
-    search = Generations(problem, width=4096, seed=0, memory=1 << 30)
-    while search.step < 12 or not search.complete:
+    search = Generations(problem, width=WIDTH, seed=0, memory=1 << 30)
+    while search.step < DEEP or not search.complete:
         search.advance()
     store = problem.expander.store
     whole = len(store.get(int(search.wave.states[0])))
@@ -141,17 +144,20 @@ def bytes_a_state() -> dict[str, float]:
 def run(quick: bool) -> dict[str, Any]:
     makers = {
         "bare": _bare,
+        "bare_again": _bare,
         "expand": partial(_expand, 1),
         "beam": partial(_beam, 1),
         "beam_two_threads": partial(_beam, 2),
     }
-    rates, _ = side_by_side(makers, 0.5 if quick else 1.5, 9 if quick else 21)
+    two = {"bare_two_at_once": ("bare", "bare_again")}
+    rates, _ = side_by_side(makers, 0.5 if quick else 1.5, 7 if quick else 21, two)
     figures = {f"{name}_states_per_second": round(rate, 1) for name, rate in rates.medians().items()}
     return {
         "ratios": {
             "vs_bare": rates.ratio("beam", "bare"),
             "expand_vs_bare": rates.ratio("expand", "bare"),
             "two_threads": rates.ratio("beam_two_threads", "beam"),
+            "bare_two_at_once": rates.ratio("bare_two_at_once", "bare"),
         },
         "figures": figures | bytes_a_state(),
     }
