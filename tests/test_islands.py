@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from frameperfect.errors import GameError, SearchError
-from frameperfect.search import Problem, Progress, Result, exhaustive, islands
+from frameperfect.search import Problem, Progress, Result, exhaustive, go_explore, islands
 from frameperfect.search.islands import Archipelago, LocalIsland, Task
 from tests import walker
 from tests.components import need
@@ -106,6 +106,14 @@ def test_islands_stopped_and_gone_on_with_find_the_same(folder: Path, tmp_path: 
     assert len(list(tmp_path.iterdir())) == 3
     with pytest.raises(SearchError, match="holds 2 islands; go on with --islands 2"):
         Archipelago(task(folder), 3, checkpoint=kept, resume=True)
+    with Problem(folder, threads=1) as problem:
+        with pytest.raises(SearchError, match="holds a search on islands; go on with --islands"):
+            go_explore(problem, checkpoint=kept, resume=True)
+        alone = tmp_path / "alone.search"
+        go_explore(problem, stop=lambda: True, checkpoint=alone)
+    with pytest.raises(SearchError, match="holds a search without islands; go on so"):
+        Archipelago(task(folder), 2, checkpoint=alone, resume=True)
+    alone.unlink()
     with Archipelago(task(folder), 2, checkpoint=kept, resume=True) as sea:
         assert facts(sea.run()) == facts(whole)
     islands.forget(kept)

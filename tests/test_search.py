@@ -440,7 +440,7 @@ def test_a_budget_is_read(text: str, expected: tuple[float, float]) -> None:
     assert budget.memory == (4 << 30 if "GiB" in text else Budget().memory)
 
 
-@pytest.mark.parametrize("text", ["2", "m", "1.2.3s", "-1s", "0s", "3 parsecs", "1e6"])
+@pytest.mark.parametrize("text", ["", "2m,", "2", "m", "1.2.3s", "-1s", "0s", "3 parsecs", "1e6"])
 def test_what_is_no_budget_is_refused(text: str) -> None:
     with pytest.raises(SearchError, match="is no budget; write"):
         Budget.parse(text)

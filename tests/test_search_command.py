@@ -93,6 +93,43 @@ def test_a_search_killed_amid_a_batch_ends_as_one_that_never_was(
     assert verify(tmp_path / "killed.fpm", game=folder)
 
 
+ISLANDS_KILLED = """
+import os, signal, sys
+from frameperfect.search import islands
+islands.KEEP_SECONDS = 0
+keep, exchange, kept = islands.Archipelago.keep, islands.Archipelago._exchange, []
+
+def keep_and_note(self):
+    keep(self)
+    kept.append(self)
+
+def exchange_or_die(self, *arguments):
+    if len(kept) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    exchange(self, *arguments)
+
+islands.Archipelago.keep, islands.Archipelago._exchange = keep_and_note, exchange_or_die
+from frameperfect.cli.app import run
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+def test_islands_killed_amid_their_search_end_as_those_that_never_were(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = walker.write_game(tmp_path_factory.mktemp("walk"), search=walker.SEARCH + "steps = 60\n")
+    words = ["search", str(folder), "--method", "go-explore", "--islands", "2", "--budget", "10000states"]
+    killed = [sys.executable, "-c", ISLANDS_KILLED, *words, "--out", "killed.fpm"]
+    done = subprocess.run(killed, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    resumed = frameperfect(*words, "--out", "killed.fpm", "--resume", cwd=tmp_path)
+    whole = frameperfect(*words, "--out", "whole.fpm", cwd=tmp_path)
+    assert resumed.returncode == whole.returncode == 0, resumed.stderr
+    assert said(resumed) == said(whole)
+    one, other = load_movie(tmp_path / "killed.fpm"), load_movie(tmp_path / "whole.fpm")
+    assert np.array_equal(one.inputs, other.inputs)
+
+
 def left_in(folder: Path) -> list[str]:
     """What lies in a folder, but for the home of commands that ran there."""
     return sorted(one.name for one in folder.iterdir() if one.name != "home")

@@ -73,7 +73,11 @@ class Checkpoint:
             meta, rules = told["meta"], told["rules"]
         except FileNotFoundError:
             raise SearchError(f"{self.path}: no search to go on with; begin one without --resume") from None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as wrong:
+        except OSError as wrong:
+            raise SearchError(f"{self.path}: the search can't be read ({wrong.strerror or wrong})") from None
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as wrong:
+            if self.path.read_bytes()[:1] == b"{":
+                raise SearchError(f"{self.path} holds a search on islands; go on with --islands") from None
             raise SearchError(f"{self.path}: the search is damaged ({wrong}); begin it anew") from None
         if version != VERSION:
             raise SearchError(f"{self.path}: kept by another version; begin the search anew")

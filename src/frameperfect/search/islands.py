@@ -18,6 +18,7 @@ import signal
 import sys
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -586,6 +587,8 @@ class Archipelago:
                 f"{self.checkpoint}: no search to go on with; begin one without --resume"
             ) from None
         except (OSError, ValueError, KeyError, AttributeError) as wrong:
+            if zipfile.is_zipfile(self.checkpoint):
+                raise SearchError(f"{self.checkpoint} holds a search without islands; go on so") from None
             raise SearchError(f"{self.checkpoint}: no search of islands ({wrong}); begin it anew") from None
         if count != self.count:
             raise SearchError(f"{self.checkpoint} holds {count} islands; go on with --islands {count}")

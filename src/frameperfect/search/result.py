@@ -41,7 +41,7 @@ class Budget:
             SearchError: it is none of them.
         """
         budget = cls()
-        for part in filter(None, re.split(r"[\s,]+", text)):
+        for part in re.split(r"[\s,]+", text.strip()):
             match = re.fullmatch(r"([0-9.]+(?:e[0-9]+)?)(s|m|h|states|MiB|GiB|MB|GB)", part)
             try:
                 number = float(match[1]) if match else math.nan
