@@ -22,14 +22,19 @@ for lib in libGL.so.1 libgomp.so.1; do
   esac
 done
 command -v ca65 >/dev/null || need_packages+=(cc65)  # the tests build the bundled NES game anew
-if [ ${#need_packages[@]} -gt 0 ]; then
-  echo "setup: installing ${need_packages[*]}"
+install() {
+  [ $# -gt 0 ] || return 0
+  echo "setup: installing $*"
   if ! { as_root apt-get update -qq && as_root env DEBIAN_FRONTEND=noninteractive \
-         apt-get install -y -qq --no-install-recommends "${need_packages[@]}" >/dev/null; }; then
-    echo "setup: could not install them; run: apt-get install ${need_packages[*]}" >&2
+         apt-get install -y -qq --no-install-recommends "$@" >/dev/null; }; then
+    echo "setup: could not install them; run: apt-get install $*" >&2
     [ "${CI:-}" = true ] && exit 1
   fi
-fi
+  return 0
+}
+install "${need_packages[@]}"
+# the native machine's game, by itself: its tests are skipped where there is no such package
+PATH="$PATH:/usr/games" command -v DDNet-Server >/dev/null || install ddnet-server
 
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || {
   echo "setup: Python 3.10 or newer is needed; set PYTHON=/path/to/python3" >&2; exit 1; }

@@ -361,7 +361,7 @@ class Machine(ABC):
             raise GameError(f"no variable '{name}' in this game's memory map; it has {known}") from None
 
 
-BACKENDS = ("libretro", "atari")
+BACKENDS = ("libretro", "atari", "native")
 
 
 def backend(name: str) -> ModuleType:

@@ -6,34 +6,42 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 LAST_LINES = 3
 
 
-class Child:
-    """`python -m module FD... WORD...`, with these descriptors inherited.
+class Program:
+    """A program with some descriptors of ours inherited and an environment of its own.
 
-    It is a session of its own, so the terminal's Ctrl-C reaches only this process; `end_with_parent` in its
-    `main` ends it with this one. Its stdout and stderr go to memory, of which the last lines are told when
-    it dies.
+    It is a session of its own, so the terminal's Ctrl-C reaches only this process. Its stdout and stderr go
+    to memory, of which the last lines are told when it dies.
     """
 
-    def __init__(self, module: str, descriptors: Sequence[int], *words: str) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        descriptors: Sequence[int],
+        environment: Mapping[str, str],
+        folder: str | None = None,
+    ) -> None:
         self._words = os.memfd_create("frameperfect")
-        importable = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
         log = os.open(f"/proc/self/fd/{self._words}", os.O_WRONLY | os.O_APPEND)
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-m", module, *map(str, descriptors), *words],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 pass_fds=descriptors,
                 start_new_session=True,
-                env=os.environ | {"PYTHONPATH": importable},
+                env=environment,
+                cwd=folder,
             )
+        except BaseException:
+            self.forget()
+            raise
         finally:
             os.close(log)
 
@@ -58,8 +66,28 @@ class Child:
             self._process.wait()
         self.forget()
 
+    def trim(self, most: int) -> None:
+        """Forget all words where they have grown past `most` bytes: only what comes last is ever read."""
+        if os.fstat(self._words).st_size > most:
+            os.ftruncate(self._words, 0)
+
     def forget(self) -> None:
         """Free what was kept of it."""
         if self._words >= 0:
             os.close(self._words)
             self._words = -1
+
+
+class Child(Program):
+    """`python -m module FD... WORD...`, with these descriptors inherited.
+
+    `end_with_parent` in its `main` ends it with this process.
+    """
+
+    def __init__(self, module: str, descriptors: Sequence[int], *words: str) -> None:
+        importable = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+        super().__init__(
+            [sys.executable, "-W", "ignore", "-m", module, *map(str, descriptors), *words],
+            descriptors,
+            os.environ | {"PYTHONPATH": importable},
+        )

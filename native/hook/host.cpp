@@ -1,0 +1,108 @@
+#include "hook/host.hpp"
+
+#include <malloc.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "hook/clock.hpp"
+#include "hook/network.hpp"
+
+namespace frameperfect::hook {
+
+Host* host = nullptr;
+
+void give_up(const char* why) {
+  std::fprintf(stderr, "frameperfect: %s\n", why);
+  std::fflush(stderr);
+  _exit(3);
+}
+
+channel::Message Host::wait() {
+  for (;;) {
+    switch (channel.wait(-1)) {
+      case channel::Wait::kReady:
+        return channel.take();
+      case channel::Wait::kPeerDied:
+        _exit(0);
+      default:
+        continue;
+    }
+  }
+}
+
+void Host::answer(std::span<const uint8_t> bytes) { channel.post(kOk, bytes); }
+
+void Host::refuse(const char* why) {
+  channel.post(kError, {reinterpret_cast<const uint8_t*>(why), std::strlen(why)});
+}
+
+namespace {
+
+// Also a game that never comes to the end of its frame goes with its host: a timer looks twice a second. (The
+// kernel's own signal at a parent's death comes when the parent's *thread* ends.)
+void end_with_host() {
+  struct sigaction action{};
+  action.sa_handler = [](int) {
+    if (!host->channel.peer_alive()) _exit(0);
+  };
+  action.sa_flags = SA_RESTART;
+  const int number = SIGRTMAX - 1;
+  sigaction(number, &action, nullptr);
+  sigevent event{};
+  event.sigev_notify = SIGEV_THREAD_ID;
+  event.sigev_signo = number;
+  event._sigev_un._tid = static_cast<pid_t>(syscall(SYS_gettid));
+  timer_t timer;
+  const itimerspec every{{0, 500'000'000}, {0, 500'000'000}};
+  if (timer_create(CLOCK_MONOTONIC, &event, &timer) != 0 || timer_settime(timer, 0, &every, nullptr) != 0)
+    give_up("no timer to watch the host by");
+}
+
+// Room for the heap to stay where it is once states are taken.
+void settle_heap() {
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  mallopt(M_TOP_PAD, 64 << 20);
+  mallopt(M_ARENA_MAX, 1);
+}
+
+__attribute__((constructor)) void attach() {
+  const char* given = std::getenv(kVariable);
+  if (given == nullptr) return;
+  unsigned version = 0;
+  int channel_fd = -1, views_fd = -1, players = 0, open = 0;
+  const int read = std::sscanf(given, "%u:%d:%d:%d:%d", &version, &channel_fd, &views_fd, &players, &open);
+  if (read < 1 || version != kHookVersion) {
+    char why[120];
+    std::snprintf(why, sizeof(why), "the hook is version %u and frameperfect asks for %u; run `make build`",
+                  kHookVersion, version);
+    give_up(why);
+  }
+  if (read != 5 || players < 1 || players > kMaxPlayers) give_up("FRAMEPERFECT_HOOK is damaged");
+  settle_heap();
+  unsetenv("LD_PRELOAD");  // what the game starts is not hooked
+  unsetenv(kVariable);
+  try {
+    host = new (shared_pages(sizeof(Host)))
+        Host{channel::Channel::attach(channel_fd), channel::SharedMemory::attach(views_fd), States::make()};
+    host->channel.watch(host->channel.host());
+    if (!host->views.mapping() || host->views.mapping()->size() < kViewsSize)
+      give_up("the views are too small");
+  } catch (const std::exception& wrong) {
+    give_up(wrong.what());
+  }
+  end_with_host();
+  network.players = players;
+  network.open = open != 0;
+  clock_is_ours = true;
+}
+
+}  // namespace
+}  // namespace frameperfect::hook

@@ -1,0 +1,87 @@
+#include "hook/senses.hpp"
+
+#include <array>
+#include <cmath>
+#include <cstring>
+
+namespace frameperfect::hook {
+
+namespace {
+
+enum Race : int32_t { kRunning = 1 };
+constexpr float kHalfBody = 14, kFeet = kHalfBody + 5;  // the game's own test for standing on something
+constexpr int32_t kAirJumpUsed = 2;
+
+const std::array<std::array<float, 2>, kRays> kDirections = [] {
+  std::array<std::array<float, 2>, kRays> directions{};
+  for (int i = 0; i < kRays; ++i) {
+    const double angle = 2 * 3.14159265358979323846 * i / kRays;
+    // The axes exactly, so that a ray along a wall stays beside it.
+    directions[i] = {static_cast<float>(i % 8 == 4 ? 0 : std::cos(angle)),
+                     static_cast<float>(i % 8 == 0 ? 0 : std::sin(angle))};
+  }
+  return directions;
+}();
+
+}  // namespace
+
+template <typename T>
+T Senses::read(int player, uint32_t offset) const {
+  T value;
+  std::memcpy(&value, reinterpret_cast<const void*>(places_.first + player * places_.stride + offset),
+              sizeof(T));
+  return value;
+}
+
+void Senses::follow() {
+  if (places_.first == 0) return;
+  for (int player = 0; player < players_; ++player) {
+    Run& run = run_[player];
+    const uint8_t alive = read<uint8_t>(player, places_.alive) != 0;
+    if (alive && !run.alive) {
+      ++run.restarts;
+      run.clock = 0;
+    }
+    run.alive = alive;
+    const int32_t race = alive ? read<int32_t>(player, places_.race) : 0;
+    if (race == kRunning) run.clock = run.race == kRunning ? run.clock + 1 : 0;
+    run.race = race;
+  }
+}
+
+void Senses::show(PlayerRecord* out) {
+  for (int player = 0; player < kMaxPlayers; ++player) {
+    out[player] = {};
+    if (player < players_ && places_.first != 0) show(player, out[player]);
+  }
+}
+
+void Senses::show(int player, PlayerRecord& out) {
+  const Run& run = run_[player];
+  out.restarts = run.restarts;
+  out.alive = run.alive;
+  out.hooked = -1;
+  if (!run.alive) return;
+  std::memcpy(&out.x,
+              reinterpret_cast<const void*>(places_.first + player * places_.stride + places_.position),
+              6 * sizeof(float));  // position, velocity and the hook's position lie together
+  out.hook_state = read<int32_t>(player, places_.hook_state);
+  out.hooked = read<int32_t>(player, places_.hooked);
+  out.direction = read<int32_t>(player, places_.direction);
+  out.air_jump = (read<int32_t>(player, places_.jumped) & kAirJumpUsed) == 0;
+  out.freeze = read<int32_t>(player, places_.freeze);
+  out.race = run.race;
+  out.clock = run.clock;
+  if (!grid_.known()) {
+    const auto* collision = read<const Collision*>(player, places_.collision);
+    if (collision == nullptr || collision->tiles == nullptr) return;
+    grid_ = Grid(*collision);
+  }
+  out.grounded =
+      grid_.solid(out.x - kHalfBody, out.y + kFeet) || grid_.solid(out.x + kHalfBody, out.y + kFeet);
+  out.to_finish = grid_.to_finish(out.x, out.y);
+  for (int i = 0; i < kRays; ++i)
+    out.ray[i] = grid_.ray(out.x, out.y, kDirections[i][0], kDirections[i][1], kRayLength);
+}
+
+}  // namespace frameperfect::hook

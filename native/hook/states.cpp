@@ -1,0 +1,307 @@
+#include "hook/states.hpp"
+
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+
+#include "hook/clock.hpp"
+
+namespace frameperfect::hook {
+
+namespace {
+
+// Linux 6.7's, by hand for older headers (include/uapi/linux/fs.h, userfaultfd.h).
+struct PageRegion {
+  uint64_t start, end, categories;
+};
+struct PagemapScan {
+  uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
+  uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
+};
+constexpr unsigned long kPagemapScan = _IOWR('f', 16, PagemapScan);
+constexpr uint64_t kPageIsWritten = 1 << 1;
+constexpr uint64_t kWpUnpopulated = 1 << 13, kWpAsync = 1 << 15;  // UFFD_FEATURE_*
+
+constexpr size_t kStackSize = 256 << 10;
+
+States* the_states = nullptr;  // for the entry of another stack; the same at every moment of the process
+jmp_buf here;                  // in the memory that states cover: each slot brings its own
+
+// Calls `each(name)` for the threads of this process but this one, without allocating memory.
+template <typename Each>
+int for_other_tasks(Each&& each) {
+  struct Entry {
+    uint64_t inode, offset;
+    unsigned short length;
+    unsigned char type;
+    char name[1];
+  };
+  const int folder = ::open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const long self = syscall(SYS_gettid);
+  alignas(8) char buffer[4096];
+  int count = 0;
+  long read;
+  while ((read = syscall(SYS_getdents64, folder, buffer, sizeof(buffer))) > 0) {
+    for (long at = 0; at < read;) {
+      const char* entry = buffer + at;
+      unsigned short length;
+      std::memcpy(&length, entry + offsetof(Entry, length), sizeof(length));
+      const char* name = entry + offsetof(Entry, name);
+      if (name[0] != '.' && std::atol(name) != self) {
+        ++count;
+        each(name);
+      }
+      at += length;
+    }
+  }
+  ::close(folder);
+  return count;
+}
+
+bool others_asleep(int* count) {
+  bool asleep = true;
+  *count = for_other_tasks([&](const char* task) {
+    char path[64], stat[128];
+    std::snprintf(path, sizeof(path), "/proc/self/task/%s/stat", task);
+    const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
+    const ssize_t size = ::read(fd, stat, sizeof(stat) - 1);
+    ::close(fd);
+    stat[size > 0 ? size : 0] = 0;
+    const char* after = std::strrchr(stat, ')');  // the name may hold anything
+    asleep = asleep && after != nullptr && after[1] == ' ' && after[2] == 'S';
+  });
+  return asleep;
+}
+
+// Threads besides this one, once all sleep.
+int quiet_tasks() {
+  int count = 0;
+  const int64_t began = real_ns();
+  while (!others_asleep(&count)) {
+    if (real_ns() - began > 1'000'000'000)
+      throw std::runtime_error("another thread of the game is busy, so its state can't be told now");
+    sched_yield();
+  }
+  return count;
+}
+
+}  // namespace
+
+void* shared_pages(size_t size) {
+  void* pages =
+      mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (pages == MAP_FAILED) throw std::runtime_error("no memory for states of the game");
+  return pages;
+}
+
+States* States::make() {
+  auto* states = static_cast<States*>(shared_pages(sizeof(States)));
+  states->pagemap_ = ::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+  states->other_stack_ = static_cast<uint8_t*>(shared_pages(kStackSize));
+  states->userfault_ = static_cast<int>(syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK));
+  uffdio_api api{};
+  api.api = UFFD_API;
+  api.features = kWpUnpopulated | kWpAsync;
+  PagemapScan nothing{};
+  nothing.size = sizeof(nothing);
+  nothing.category_mask = nothing.return_mask = kPageIsWritten;
+  const bool can = states->userfault_ >= 0 && ioctl(states->userfault_, UFFDIO_API, &api) == 0 &&
+                   ioctl(states->pagemap_, kPagemapScan, &nothing) == 0;
+  const char* asked = std::getenv("FRAMEPERFECT_HOOK_TRACKING");
+  const bool refused = asked != nullptr && std::strcmp(asked, "compare") == 0;
+  states->tracking_ = can && !refused ? Tracking::kWriteProtect : Tracking::kCompare;
+  the_states = states;
+  return states;
+}
+
+// -- the base --------------------------------------------------------------------------------------------
+
+void States::find_segments(Segment* out, size_t& count) const {
+  std::FILE* maps = std::fopen("/proc/self/maps", "r");
+  if (maps == nullptr) throw std::runtime_error("/proc/self/maps can't be read, so there are no states");
+  static char line[4096];
+  count = 0;
+  while (std::fgets(line, sizeof(line), maps) != nullptr) {
+    unsigned long start, end, inode;
+    char access[5];
+    if (std::sscanf(line, "%lx-%lx %4s %*x %*s %lu", &start, &end, access, &inode) != 4) continue;
+    if (access[0] != 'r' || access[1] != 'w' || access[3] != 'p') continue;
+    if (count == kMaxSegments) {
+      std::fclose(maps);
+      throw std::runtime_error("the game has more mappings than a state can hold");
+    }
+    out[count++] = {reinterpret_cast<uint8_t*>(start), end - start, inode != 0, nullptr, 0};
+  }
+  std::fclose(maps);
+}
+
+void States::take_base() {
+  // Once without use: what reading the list allocates is then there.
+  size_t count;
+  find_segments(segment_, count);
+  find_segments(segment_, segments_);
+  tracked_ = 0;
+  for (size_t i = 0; i < segments_; ++i) {
+    segment_[i].first = tracked_ / kPage;
+    tracked_ += segment_[i].size;
+  }
+  is_hot_ = static_cast<uint8_t*>(shared_pages(tracked_ / kPage + 1));
+  for (size_t i = 0; i < segments_; ++i)
+    segment_[i].base = static_cast<uint8_t*>(shared_pages(segment_[i].size));
+  tasks_ = quiet_tasks();
+  heap_end_ = reinterpret_cast<uintptr_t>(sbrk(0));
+  if (tracking_ == Tracking::kWriteProtect && !protect()) tracking_ = Tracking::kCompare;
+  for (size_t i = 0; i < segments_; ++i) copy_base(segment_[i]);
+  based_ = true;
+}
+
+bool States::protect() {
+  for (size_t i = 0; i < segments_; ++i) {
+    const Segment& segment = segment_[i];
+    uffdio_register watch{};
+    watch.range = {reinterpret_cast<uint64_t>(segment.start), segment.size};
+    watch.mode = UFFDIO_REGISTER_MODE_WP;
+    if (ioctl(userfault_, UFFDIO_REGISTER, &watch) != 0) return false;
+  }
+  for (size_t i = 0; i < segments_; ++i) {
+    const Segment& segment = segment_[i];
+    uffdio_writeprotect guard{};
+    guard.range = {reinterpret_cast<uint64_t>(segment.start), segment.size};
+    guard.mode = UFFDIO_WRITEPROTECT_MODE_WP;
+    if (ioctl(userfault_, UFFDIO_WRITEPROTECT, &guard) != 0) return false;
+  }
+  return true;
+}
+
+void States::copy_base(Segment& segment) {
+  // Anonymous memory that was never touched is zero, and so is the copy: leave both untouched.
+  constexpr uint64_t kPresent = 1ull << 63, kSwapped = 1ull << 62;
+  const size_t pages = segment.size / kPage;
+  uint64_t entries[512];
+  for (size_t first = 0; first < pages; first += 512) {
+    const size_t count = pages - first < 512 ? pages - first : 512;
+    const off_t at = static_cast<off_t>((reinterpret_cast<uintptr_t>(segment.start) / kPage + first) * 8);
+    const bool known =
+        !segment.file && pread(pagemap_, entries, count * 8, at) == static_cast<ssize_t>(count * 8);
+    for (size_t i = 0; i < count; ++i)
+      if (!known || (entries[i] & (kPresent | kSwapped)) != 0)
+        std::memcpy(segment.base + (first + i) * kPage, segment.start + (first + i) * kPage, kPage);
+  }
+}
+
+void States::check_shape() const {
+  if (quiet_tasks() != tasks_)
+    throw std::runtime_error("the game started or ended a thread since its first state");
+  if (reinterpret_cast<uintptr_t>(sbrk(0)) != heap_end_)
+    throw std::runtime_error("the game's heap has grown since its first state");
+}
+
+// -- pages that were written -----------------------------------------------------------------------------
+
+void States::mark(const Segment& segment, size_t page) {
+  if (is_hot_[segment.first + page] != 0) return;
+  if (hot_ == kMaxHot) throw std::runtime_error("the game has written more memory than a state can hold");
+  is_hot_[segment.first + page] = 1;
+  page_[hot_++] = {segment.start + page * kPage, segment.base + page * kPage};
+}
+
+void States::scan(const Segment& segment) {
+  PageRegion regions[256];
+  uint64_t at = reinterpret_cast<uint64_t>(segment.start);
+  const uint64_t end = at + segment.size;
+  while (at < end) {
+    PagemapScan ask{};
+    ask.size = sizeof(ask);
+    ask.start = at;
+    ask.end = end;
+    ask.vec = reinterpret_cast<uint64_t>(regions);
+    ask.vec_len = 256;
+    ask.category_mask = ask.return_mask = kPageIsWritten;
+    const int found = ioctl(pagemap_, kPagemapScan, &ask);
+    if (found < 0) throw std::runtime_error("the kernel did not say which pages were written");
+    for (int i = 0; i < found; ++i)
+      for (uint64_t page = regions[i].start; page < regions[i].end; page += kPage)
+        mark(segment, (page - reinterpret_cast<uint64_t>(segment.start)) / kPage);
+    at = ask.walk_end;
+  }
+}
+
+void States::compare(const Segment& segment) {
+  for (size_t page = 0; page < segment.size / kPage; ++page)
+    if (is_hot_[segment.first + page] == 0 &&
+        std::memcmp(segment.start + page * kPage, segment.base + page * kPage, kPage) != 0)
+      mark(segment, page);
+}
+
+void States::update_hot() {
+  for (size_t i = 0; i < segments_; ++i)
+    tracking_ == Tracking::kWriteProtect ? scan(segment_[i]) : compare(segment_[i]);
+}
+
+// -- slots -----------------------------------------------------------------------------------------------
+
+// Not inlined: its frame must still be there when somebody comes back.
+__attribute__((noinline)) bool States::save(uint32_t number) {
+  const int64_t began = real_ns();
+  if (number >= kMaxSlots) throw std::runtime_error("no such slot for a state");
+  if (based_)
+    check_shape();
+  else
+    take_base();
+  Slot& slot = slot_[number];
+  if (slot.bytes == nullptr) slot.bytes = static_cast<uint8_t*>(shared_pages(kMaxHot * kPage));
+  if (_setjmp(here) != 0) {
+    restore_ns_ = static_cast<uint64_t>(real_ns()) - restore_began_;
+    return false;
+  }
+  update_hot();
+  for (size_t i = 0; i < hot_; ++i) std::memcpy(slot.bytes + i * kPage, page_[i].here, kPage);
+  slot.pages = hot_;
+  slot.used = true;
+  save_ns_ = static_cast<uint64_t>(real_ns() - began);
+  return true;
+}
+
+void States::restore(uint32_t number) {
+  restore_began_ = static_cast<uint64_t>(real_ns());
+  if (number >= kMaxSlots || !slot_[number].used) throw std::runtime_error("there is no state in this slot");
+  check_shape();
+  target_ = number;
+  leave_for_other_stack();
+}
+
+void States::leave_for_other_stack() {
+  auto* context = reinterpret_cast<ucontext_t*>(other_stack_);
+  getcontext(context);
+  context->uc_stack.ss_sp = other_stack_ + sizeof(ucontext_t);
+  context->uc_stack.ss_size = kStackSize - sizeof(ucontext_t);
+  context->uc_link = nullptr;
+  makecontext(context, &States::go_back_entry, 0);
+  setcontext(context);
+  std::abort();  // setcontext returns only where the context is broken
+}
+
+void States::go_back_entry() { the_states->go_back(); }
+
+// On the other stack: nothing that this function needs lies in the memory it overwrites.
+void States::go_back() {
+  update_hot();
+  const Slot& slot = slot_[target_];
+  for (size_t i = 0; i < slot.pages; ++i) std::memcpy(page_[i].here, slot.bytes + i * kPage, kPage);
+  for (size_t i = slot.pages; i < hot_; ++i) std::memcpy(page_[i].here, page_[i].base, kPage);
+  longjmp(here, 1);
+}
+
+}  // namespace frameperfect::hook

@@ -1,0 +1,21 @@
+"""The native backend: a compiled game, unmodified, with our hook in its process. So far DDNet's server."""
+
+from __future__ import annotations
+
+from frameperfect.machine import Machine, MachineSpec
+from frameperfect.machines.native.machine import NativeMachine
+from frameperfect.machines.native.pool import NativePool
+from frameperfect.machines.native.program import maps, recognise
+from frameperfect.pool import Pool, PoolSettings
+
+__all__ = ["NativeMachine", "NativePool", "maps", "open", "pool", "recognise"]
+
+
+def open(spec: MachineSpec) -> Machine:
+    """Start a server, `spec.program` or the installed one, and let its players in."""
+    return NativeMachine(spec)
+
+
+def pool(spec: MachineSpec, size: int, settings: PoolSettings) -> Pool:
+    """`size` servers, a process each."""
+    return NativePool(spec, size, settings)

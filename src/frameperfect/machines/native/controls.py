@@ -1,0 +1,75 @@
+"""What a player presses, as the game's protocol has it."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+from frameperfect.errors import Unsupported
+from frameperfect.machine import Analog, Controller
+
+_COMPASS = {
+    "AimRight": (1, 0),
+    "AimDownRight": (1, 1),
+    "AimDown": (0, 1),
+    "AimDownLeft": (-1, 1),
+    "AimLeft": (-1, 0),
+    "AimUpLeft": (-1, -1),
+    "AimUp": (0, -1),
+    "AimUpRight": (1, -1),
+}
+PLAYER = Controller(("Left", "Right", "Jump", "Hook", "Fire", *_COMPASS), axes=("AimX", "AimY"))
+"""Aims that are pressed together add up as directions, two neighbours to the one between them. With no aim
+pressed it is upwards, and to the side that is steered to. The axes aim exactly, where either is not 0."""
+
+_LEFT, _RIGHT, _JUMP, _HOOK, _FIRE = (1 << bit for bit in range(5))
+_FIRST_AIM = 5
+_REACH = 200
+"""The aim's distance from the player, in pixels: only its direction matters to what these buttons do."""
+_WIRE = struct.Struct("<10i")
+_PORT = struct.Struct("<Ihh")
+"""A port's whole input in a history: mask, x and y of the aim's axes."""
+
+MASK = (1 << len(PLAYER.buttons)) - 1
+PORT_SIZE = _PORT.size
+IDLE = _PORT.pack(0, 0, 0)
+
+_wire_of: dict[bytes, bytes] = {}
+
+
+def encode(masks: Sequence[int], analog: Analog, players: int) -> bytes:
+    """The input of all players, `PORT_SIZE` bytes each, as histories keep it.
+
+    Raises:
+        Unsupported: a pointer, which the game has not.
+    """
+    ports = [_PORT.pack(mask & MASK, 0, 0) for mask in masks[:players]]
+    for number, port in enumerate(analog or ()):
+        if port.pointer is not None:
+            raise Unsupported("native: a player has no pointer; aim by the axes AimX and AimY")
+        if port.axes and number < players:
+            x, y = (*port.axes, 0, 0)[:2]
+            ports[number] = _PORT.pack(port.buttons & MASK, x, y)
+    return b"".join(ports) + IDLE * (players - len(ports))
+
+
+def to_wire(inputs: bytes) -> bytes:
+    """What the hook takes: ten int32 a player."""
+    known = _wire_of.get(inputs)
+    if known is None:
+        parts = (_PORT.unpack_from(inputs, at) for at in range(0, len(inputs), PORT_SIZE))
+        known = b"".join(_player_wire(mask, x, y) for mask, x, y in parts)
+        if len(_wire_of) < 1 << 16:
+            _wire_of[inputs] = known
+    return known
+
+
+def _player_wire(mask: int, x: int, y: int) -> bytes:
+    steer = bool(mask & _RIGHT) - bool(mask & _LEFT)
+    if not (x or y):
+        aims = [aim for bit, aim in enumerate(_COMPASS.values()) if mask >> _FIRST_AIM + bit & 1]
+        units = [(dx / abs(complex(dx, dy)), dy / abs(complex(dx, dy))) for dx, dy in aims or [(steer, -1)]]
+        x, y = (round(_REACH * sum(part)) for part in zip(*units, strict=True))
+        x, y = (x, y) if x or y else (0, -_REACH)
+    pressed = (bool(mask & button) for button in (_JUMP, _FIRE, _HOOK))
+    return _WIRE.pack(steer, x, y, *pressed, 0, 0, 0, 0)

@@ -1,0 +1,252 @@
+"""The host's side of a hooked game: start it with our library in it, ask it, notice its death, reap it.
+
+The game is a process of its own with `frameperfect_hook.so` loaded first (LD_PRELOAD). Requests go over the
+frame channel; what changes with every frame lies in a block of shared memory, the views. Both have no name:
+nothing of a crashed run can be found by a later one. native/hook/protocol.hpp is the other side of this file.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import struct
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frameperfect import _native
+from frameperfect._native import Channel, SharedMemory
+from frameperfect.errors import MachineCrashed, MachineError
+from frameperfect.workers.child import Program
+
+VERSION = 1
+MAX_PLAYERS = 16
+INPUT_WORDS = 10
+RECORD_SIZE = 128
+RECORDS_AT, WATCHED_AT = 4096, 8192
+MAX_WATCHED = 64 << 10
+MAX_SLOTS = 256
+STATUS = struct.Struct("<QII")
+"""In the first page of the views: ticks, ready players, closed players (bit i: player i)."""
+STEP = struct.Struct("<I")
+_HELLO = struct.Struct("<IIQ")
+_PLACES = struct.Struct("<QQ10I")
+_WATCH = struct.Struct("<QII4q")
+_MEASURE = struct.Struct("<QQQQ")
+_READ = struct.Struct("<QI")
+_MOST_LOG = 1 << 20
+
+
+class Op(enum.IntEnum):
+    """What the host asks for; see protocol.hpp."""
+
+    HELLO = 1
+    STEP = 2
+    JOIN = 3
+    PLACES = 4
+    SAVE = 5
+    RESTORE = 6
+    MEASURE = 7
+    READ = 8
+    FIND = 9
+    WATCH = 10
+    QUIT = 11
+
+
+class Places(NamedTuple):
+    """Where a build of the game keeps its players: the first object, the stride, offsets in the object."""
+
+    first: int
+    stride: int
+    alive: int
+    collision: int
+    position: int
+    hook_state: int
+    hooked: int
+    jumped: int
+    direction: int
+    race: int
+    freeze: int
+
+
+class Measure(NamedTuple):
+    """What states cost: bytes of a slot now, nanoseconds of the last save and restore, bytes covered."""
+
+    slot_bytes: int
+    save_ns: int
+    restore_ns: int
+    tracked_bytes: int
+
+
+class Watch(NamedTuple):
+    """Bytes of the game's memory to see after every step, perhaps behind pointers (at most four)."""
+
+    address: int
+    length: int
+    add: tuple[int, ...] = ()
+
+
+def hook_library() -> Path:
+    """The library that goes into the game; it lies beside our native module."""
+    return Path(_native.__file__).with_name("frameperfect_hook.so")
+
+
+class HookedGame:
+    """A running game with the hook in it.
+
+    Args:
+        command: the program and its arguments.
+        players: how many virtual players it can have, 1 to 16.
+        network: real players on this machine may join as well; without it, the game has no socket at all.
+        environment: of the game, besides what the hook needs.
+        tracking: "compare" keeps states from using the kernel's write protection.
+
+    Raises:
+        MachineError: it ended before it came to its first frame; says its last words.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        players: int,
+        *,
+        network: bool = False,
+        environment: Mapping[str, str] | None = None,
+        tracking: str | None = None,
+        library: Path | None = None,
+        version: int = VERSION,
+    ) -> None:
+        self.players = players
+        self._channel = Channel.create()
+        self._views = SharedMemory(WATCHED_AT + MAX_WATCHED)
+        self.views: NDArray[np.uint8] = self._views.array()
+        self.crash: MachineCrashed | None = None
+        self._asked = False
+        self._served = 0
+        descriptors = (self._channel.fd, self._views.fd)
+        told = ":".join(map(str, (version, *descriptors, players, int(network))))
+        variables = {
+            "PATH": os.environ.get("PATH", ""),
+            "LANG": "C",
+            "TZ": "UTC",
+            "LD_PRELOAD": str(library or hook_library()),
+            "FRAMEPERFECT_HOOK": told,
+            **({"FRAMEPERFECT_HOOK_TRACKING": tracking} if tracking is not None else {}),
+            **(environment or {}),
+        }
+        try:
+            # /proc is a folder where nothing can be written: the game leaves no files.
+            self._program = Program(command, descriptors, variables, folder="/proc")
+        except OSError as wrong:
+            self._close_memory()
+            raise MachineError(f"{command[0]}: {wrong.strerror}") from wrong
+        self._channel.watch(self._program.pid)
+        try:
+            _, compare_or_protect, self.base = _HELLO.unpack(self.ask(Op.HELLO))
+        except MachineCrashed as crash:
+            raise MachineError(f"{Path(command[0]).name} did not start: it {self._fate}") from crash
+        self.tracking = ("comparing", "write-protect")[compare_or_protect]
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._program.pid
+
+    def ask(self, op: Op, message: bytes = b"") -> bytes:
+        """Send a request and wait for its reply.
+
+        Raises:
+            MachineCrashed: the game ended; names the signal and its last words.
+            MachineError: the hook refused, and says why.
+        """
+        if self.crash is not None:
+            raise self.crash
+        if self._asked:  # a Ctrl-C left the last reply unread
+            self._receive()
+        self._channel.post(op, message)
+        self._asked = True
+        status, reply = self._receive()
+        if status:
+            raise MachineError(reply.decode(errors="replace"))
+        self._served += 1
+        if self._served % 4096 == 0:
+            self._program.trim(_MOST_LOG)
+        return reply
+
+    def _receive(self) -> tuple[int, bytes]:
+        received: tuple[int, bytes] | None
+        try:
+            received = self._channel.receive()
+        except EOFError:
+            self._fate = self._program.obituary()
+            self.crash = MachineCrashed(f"the game's process {self._fate}")
+            self._free()
+            raise self.crash from None
+        assert received is not None
+        self._asked = False
+        return received
+
+    # -- requests ------------------------------------------------------------------------------------
+
+    def step(self, inputs: bytes, frames: int) -> None:
+        """Play `frames` ticks; `inputs` are ten int32 a player."""
+        self.ask(Op.STEP, STEP.pack(frames) + inputs)
+
+    def join(self) -> None:
+        """All players connect; some ticks later `status` shows them ready."""
+        self.ask(Op.JOIN)
+
+    def status(self) -> tuple[int, int, int]:
+        """Ticks, and bit masks of the players that are in the game and that the server closed."""
+        ticks, ready, closed = STATUS.unpack_from(self.views.data)
+        return ticks, ready, closed
+
+    def set_places(self, places: Places) -> None:
+        """Say where players are: from now on their records are kept."""
+        self.ask(Op.PLACES, _PLACES.pack(*places, 0))
+
+    def save(self, slot: int) -> None:
+        """This moment, into a slot."""
+        self.ask(Op.SAVE, STEP.pack(slot))
+
+    def restore(self, slot: int) -> None:
+        """Back to the moment of a slot."""
+        self.ask(Op.RESTORE, STEP.pack(slot))
+
+    def measure(self) -> Measure:
+        """What states cost."""
+        return Measure(*_MEASURE.unpack(self.ask(Op.MEASURE)))
+
+    def read(self, address: int, length: int) -> bytes:
+        """Bytes of the game's memory; `MachineError` where it has none there."""
+        return self.ask(Op.READ, _READ.pack(address, length))
+
+    def objects_of(self, mangled: str) -> list[int]:
+        """Addresses of the objects of a C++ class in the program's own data, by its mangled name."""
+        reply = self.ask(Op.FIND, mangled.encode())
+        return list(struct.unpack(f"<{len(reply) // 8}Q", reply))
+
+    def watch(self, watches: Sequence[Watch]) -> None:
+        """See these bytes after every step, one after the other in `views` from WATCHED_AT on."""
+        packed = [_WATCH.pack(w.address, w.length, len(w.add), *(*w.add, 0, 0, 0, 0)[:4]) for w in watches]
+        self.ask(Op.WATCH, b"".join(packed))
+
+    # -- the end -------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """End and reap it; closing twice is harmless."""
+        self._program.close()
+        self._free()
+
+    def _free(self) -> None:
+        self._close_memory()
+        self._program.forget()
+        if self.crash is None:
+            self.crash = MachineCrashed("the machine is closed; open a new one")
+
+    def _close_memory(self) -> None:
+        self._channel.close()
+        self._views.close()
