@@ -55,3 +55,12 @@ def test_the_machine_written_from_scratch_is_a_game_with_environments_and_movies
 def test_make_env_runs() -> None:
     need("stable_retro")
     subprocess.run([sys.executable, EXAMPLES / "make_env.py"], check=True, capture_output=True)
+
+
+def test_compare_methods_runs() -> None:
+    need("stable_retro")
+    command = [sys.executable, EXAMPLES / "compare_methods.py", "100"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert [line.split(" | ")[0] for line in done.stdout.splitlines()[2:]] == [
+        "| jerk", "| brute", "| go-explore", "| beam", "| exhaustive",
+    ]  # fmt: skip

@@ -1,6 +1,8 @@
-"""Improve a run that wins: chop, ablate, splice, and search windows of it anew.
+"""Improve a run that wins: chop, press, ablate, splice, and search windows of it anew.
 
-- chop: leave a stretch of inputs out; what was built on it often still works, only earlier.
+- chop: leave a stretch of inputs out; what was built on it often still works, only earlier. The last input is
+  then held on for almost as long: who lost less time there than was left out has some way to go.
+- press: do something else for a while.
 - ablate: leave a press out, one button for a while; a run that presses less is easier to change.
 - splice: the beginning of one run and the end of another, where both pass through an equal state.
 - window: between two moments of the run, search for a faster way to a state equal to the later one.
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 TOGETHER = 32
 """Changes played side by side."""
+KINDS = ("chop", "press", "ablate", "window")
 LONGEST_CHOP = 24
 LONGEST_WINDOW = 24
 WINDOW_WIDTH = 64
@@ -108,7 +111,7 @@ class Improver(Method):
 
     def advance(self) -> None:
         """See `Method.advance`."""
-        kind = ("chop", "ablate", "window")[int(self.dice.integers(3))]
+        kind = KINDS[int(self.dice.integers(len(KINDS)))]
         changed = self._window(self.best) if kind == "window" else self._changes(self.best, kind)
         better = self._best_of(self.best, changed)
         self.quiet = self.quiet + 1 if better is None else 0
@@ -179,7 +182,11 @@ class Improver(Method):
             at, length = int(self.dice.integers(len(run.path))), 1 + int(self.dice.integers(LONGEST_CHOP))
             rest = run.path[at:].copy()
             if kind == "chop":
-                changed.append((at, rest[length:]))
+                length = min(length, len(rest))
+                changed.append((at, np.concatenate([rest[length:], np.repeat(run.path[-1:], length - 1)])))
+            elif kind == "press":
+                rest[:length] = int(self.dice.integers(len(self.problem.masks)))
+                changed.append((at, rest))
             else:
                 fewer = self._without(rest[:length])
                 if fewer is not None:
