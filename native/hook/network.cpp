@@ -8,8 +8,10 @@
 #include <cerrno>
 #include <cstring>
 #include <stdexcept>
+#include <string>
 
 #include "hook/clock.hpp"
+#include "hook/host.hpp"
 #include "hook/module.hpp"
 #include "hook/real.hpp"
 
@@ -69,7 +71,12 @@ FRAMEPERFECT_EXPORT int bind(int fd, const sockaddr* address, socklen_t size) no
     reinterpret_cast<sockaddr_in&>(own).sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   else
     reinterpret_cast<sockaddr_in6&>(own).sin6_addr = in6addr_loopback;
-  return REAL(bind)(fd, reinterpret_cast<const sockaddr*>(&own), size);
+  const int status = REAL(bind)(fd, reinterpret_cast<const sockaddr*>(&own), size);
+  if (status != 0 && errno == EADDRINUSE) {
+    const uint16_t port = reinterpret_cast<const sockaddr_in&>(own).sin_port;  // both kinds have it there
+    give_up(("port " + std::to_string(ntohs(port)) + " is in use; give another one").c_str());
+  }
+  return status;
 }
 
 FRAMEPERFECT_EXPORT ssize_t sendto(int fd, const void* bytes, size_t size, int flags, const sockaddr* address,

@@ -82,10 +82,11 @@ struct Status {
 inline constexpr uint32_t kRecordsAt = 4096, kWatchedAt = 8192;  // in the views
 inline constexpr uint32_t kViewsSize = kWatchedAt + kMaxWatched;
 
-// One player as the machine shows it, in the game's own units: pixels, of which a tile has 32.
+// One player as the machine shows it. Places are in pixels, of which a tile has 32; the game itself rounds
+// them so, and velocities to 1/256 pixel a tick, at the end of every tick.
 struct PlayerRecord {
-  float x, y, vx, vy;  // vx and vy: pixels a tick
-  float hook_x, hook_y;
+  int32_t x, y, vx, vy;
+  int32_t hook_x, hook_y;
   int32_t hook_state;  // -1 retracted, 0 idle, 1 to 3 retracting, 4 flying, 5 grabbed
   int32_t hooked;      // the player that the hook holds, or -1
   int32_t direction;   // -1 left, 0, 1 right: what the player steers
@@ -94,9 +95,9 @@ struct PlayerRecord {
   int32_t freeze;      // ticks until the player can act again
   int32_t to_finish;   // tiles to the nearest finish along the way; -1 where none leads there
   uint8_t alive, grounded, air_jump,
-      restarts;  // air_jump: it is still to be had; restarts: lives begun, mod 256
-  float unused[2];
-  float ray[kRays];  // pixels to the nearest wall, clockwise from the right, at most kRayLength
+      restarts;        // air_jump: it is still to be had; restarts: lives begun, mod 256
+  int16_t ray[kRays];  // pixels to the nearest wall, clockwise from the right, at most kRayLength
+  int32_t unused[10];
 };
 static_assert(sizeof(PlayerRecord) == 128);
 

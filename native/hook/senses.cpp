@@ -23,6 +23,8 @@ const std::array<std::array<float, 2>, kRays> kDirections = [] {
   return directions;
 }();
 
+int32_t rounded(float value) { return static_cast<int32_t>(std::lround(value)); }
+
 }  // namespace
 
 template <typename T>
@@ -62,9 +64,11 @@ void Senses::show(int player, PlayerRecord& out) {
   out.alive = run.alive;
   out.hooked = -1;
   if (!run.alive) return;
-  std::memcpy(&out.x,
-              reinterpret_cast<const void*>(places_.first + player * places_.stride + places_.position),
-              6 * sizeof(float));  // position, velocity and the hook's position lie together
+  // Position, velocity and the hook's position lie together.
+  const auto place = read<std::array<float, 6>>(player, places_.position);
+  out.x = rounded(place[0]), out.y = rounded(place[1]);
+  out.vx = rounded(place[2] * 256), out.vy = rounded(place[3] * 256);
+  out.hook_x = rounded(place[4]), out.hook_y = rounded(place[5]);
   out.hook_state = read<int32_t>(player, places_.hook_state);
   out.hooked = read<int32_t>(player, places_.hooked);
   out.direction = read<int32_t>(player, places_.direction);
@@ -77,11 +81,11 @@ void Senses::show(int player, PlayerRecord& out) {
     if (collision == nullptr || collision->tiles == nullptr) return;
     grid_ = Grid(*collision);
   }
-  out.grounded =
-      grid_.solid(out.x - kHalfBody, out.y + kFeet) || grid_.solid(out.x + kHalfBody, out.y + kFeet);
-  out.to_finish = grid_.to_finish(out.x, out.y);
+  const float x = place[0], y = place[1];
+  out.grounded = grid_.solid(x - kHalfBody, y + kFeet) || grid_.solid(x + kHalfBody, y + kFeet);
+  out.to_finish = grid_.to_finish(x, y);
   for (int i = 0; i < kRays; ++i)
-    out.ray[i] = grid_.ray(out.x, out.y, kDirections[i][0], kDirections[i][1], kRayLength);
+    out.ray[i] = static_cast<int16_t>(grid_.ray(x, y, kDirections[i][0], kDirections[i][1], kRayLength));
 }
 
 }  // namespace frameperfect::hook

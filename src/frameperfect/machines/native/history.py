@@ -1,8 +1,8 @@
 """A machine's past as its inputs: what a state of a native game holds.
 
 The memory of a process is of no use to another one: it is full of addresses. The inputs since power-on are of
-use, and lead there exactly, so they are the state; slots in the game's own process make going back quick where
-it has been before.
+use, and lead there exactly, so they are the state; slots in the game's own process make going back quick
+where it has been before.
 """
 
 from __future__ import annotations

@@ -162,12 +162,19 @@ class HookedGame:
             MachineCrashed: the game ended; names the signal and its last words.
             MachineError: the hook refused, and says why.
         """
-        if self.crash is not None:
-            raise self.crash
+        self.post(op, message)
+        return self.answer()
+
+    def post(self, op: Op, message: bytes = b"") -> None:
+        """Send a request; `answer` has its reply."""
+        self.require_alive()
         if self._asked:  # a Ctrl-C left the last reply unread
             self._receive()
         self._channel.post(op, message)
         self._asked = True
+
+    def answer(self) -> bytes:
+        """The reply to the last request; raises as `ask` does."""
         status, reply = self._receive()
         if status:
             raise MachineError(reply.decode(errors="replace"))
@@ -188,6 +195,11 @@ class HookedGame:
         assert received is not None
         self._asked = False
         return received
+
+    def require_alive(self) -> None:
+        """Raise `MachineCrashed` once the game has ended or was closed."""
+        if self.crash is not None:
+            raise self.crash
 
     # -- requests ------------------------------------------------------------------------------------
 

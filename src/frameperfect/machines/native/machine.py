@@ -1,8 +1,8 @@
 """DDNet's server as a machine: unmodified, up to 16 virtual players, a frame a tick (50 a second).
 
 Power-on is the moment when all players have entered the game and stand where the map puts them. A state is
-the inputs since then (history.py); slots inside the game make restoring one that this machine has seen as quick
-as copying the pages it changed.
+the inputs since then (history.py); slots inside the game make restoring one that this machine has seen as
+quick as copying the pages it changed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from frameperfect.errors import MachineError, StateMismatch
+import numpy as np
+from numpy.typing import NDArray
+
+from frameperfect.errors import MachineError, StateMismatch, Unsupported
 from frameperfect.machine import Analog, Capability, Fingerprint, Machine, MachineSpec
 from frameperfect.machines.native import places, program
 from frameperfect.machines.native.controls import PLAYER, encode, to_wire
@@ -25,7 +28,7 @@ from frameperfect.machines.native.hook import (
     Measure,
     Op,
 )
-from frameperfect.memory import Domain
+from frameperfect.memory import Domain, Span
 
 OPTIONS = {"map": "Tutorial", "players": "1", "port": "", "tracking": ""}
 """The machine's options and what they are where nobody says. `port` opens the server to real players of this
@@ -36,7 +39,10 @@ DOMAINS = {
     "server": Domain("server", 16, base=1 << 32, writable=False),
 }
 """`players` holds a record of 128 bytes a player (native/hook/protocol.hpp), zeros for who is not there.
-`server` holds the ticks since the server started (`<u8` at 0) and, bit by bit, who is in the game (`<u4` at 8)."""
+`server` holds the ticks since the server started (`<u8` at 0) and, bit by bit, who is in the game (`<u4` at
+8)."""
+DOMAIN_STARTS = {"players": RECORDS_AT, "server": 0}
+"""Where they lie in the views."""
 SLOTS = 32
 """States that a machine keeps in the game's process; the one unused longest makes room."""
 
@@ -90,13 +96,11 @@ class NativeMachine(Machine):
             tracking=options["tracking"] or None,
         )
         self._finalizer = weakref.finalize(self, self._game.close)
-        views = self._game.views
+        self.views = views = self._game.views
         views.flags.writeable = False
-        self.memory = {
-            "players": views[RECORDS_AT : RECORDS_AT + MAX_PLAYERS * RECORD_SIZE],
-            "server": views[: DOMAINS["server"].size],
-        }
+        self.memory = {name: views[at : at + DOMAINS[name].size] for name, at in DOMAIN_STARTS.items()}
         self._history = History(self.players)
+        self._begun = b"", 0  # the step under way
         self._slots: OrderedDict[bytes, int] = OrderedDict()  # pasts that slots hold, the latest used last
         try:
             self._join(build)
@@ -107,6 +111,9 @@ class NativeMachine(Machine):
     def _join(self, build: str) -> None:
         everyone = (1 << self.players) - 1
         idle = to_wire(encode((), None, self.players))
+        known = places.known_places(self._game, build)
+        if known is not None:
+            self._game.set_places(known)
         self._game.join()
         for _ in range(_JOINING):
             self._game.step(idle, 1)
@@ -116,7 +123,8 @@ class NativeMachine(Machine):
         if ready != everyone:
             raise MachineError(f"{program.NAME} let only {ready.bit_count()} of {self.players} players in")
         self._game.step(idle, _SETTLING)
-        self._game.set_places(places.find_places(self._game, build, places.KNOWN))
+        if known is None:
+            self._game.set_places(places.find_places(self._game, build))
         self._game.save(_POWER_ON)
 
     @property
@@ -133,13 +141,30 @@ class NativeMachine(Machine):
         """What states cost; see `Measure`."""
         return self._game.measure()
 
+    def place_of(self, span: Span) -> NDArray[np.int64]:
+        """The indices in `views` of a span's bytes; raises Unsupported for one behind pointers."""
+        if span.hops:
+            raise Unsupported("native: its memory has no pointers; the records hold values alone")
+        start = DOMAIN_STARTS[span.domain] + span.offset
+        return np.arange(start, start + span.length)
+
     # -- frames ------------------------------------------------------------------------------------
 
     def _advance(self, masks: Sequence[int], analog: Analog, frames: int) -> None:
-        if frames < 1:
-            return
+        if frames > 0:
+            self.begin(masks, analog, frames)
+            self.finish()
+
+    def begin(self, masks: Sequence[int], analog: Analog, frames: int) -> None:
+        """Start to play `frames`; `finish` waits until they are played, and nothing else may come between."""
         inputs = encode(masks, analog, self.players)
-        self._game.ask(Op.STEP, frames.to_bytes(4, "little") + to_wire(inputs))
+        self._game.post(Op.STEP, frames.to_bytes(4, "little") + to_wire(inputs))
+        self._begun = inputs, frames
+
+    def finish(self) -> None:
+        """Wait for what `begin` started."""
+        self._game.answer()
+        inputs, frames = self._begun
         self._history.add(inputs, frames)
         self.frame += frames
 
@@ -192,6 +217,7 @@ class NativeMachine(Machine):
 
     def _keep(self, past: bytes) -> None:
         """Put this moment into a slot."""
+        self._game.require_alive()
         if not past:
             return  # power-on has its own
         if past in self._slots:

@@ -36,15 +36,20 @@ _STAND = 14 + 1
 _SPAWN = 192
 
 
-def find_places(game: HookedGame, build: str, known: dict[str, tuple[int, int, dict[str, int]]]) -> Places:
-    """Where `game`, whose players have joined and stand still, keeps them.
+def known_places(game: HookedGame, build: str) -> Places | None:
+    """Where `game` keeps its players, if it is a build that we know."""
+    if build not in KNOWN:
+        return None
+    first, stride, offsets = KNOWN[build]
+    return Places(game.base + first, stride, **offsets)
+
+
+def find_places(game: HookedGame, build: str) -> Places:
+    """Where a build that we don't know, whose players have joined and stand still, keeps them.
 
     Raises:
-        MachineError: it is another build, and not laid out like one that we know.
+        MachineError: it is not laid out like one that we know.
     """
-    if build in known:
-        first, stride, offsets = known[build]
-        return Places(game.base + first, stride, **offsets)
     objects = game.objects_of(CLASS)
     if len(objects) < game.players:
         raise _unknown(build, f"{len(objects)} objects of the class CCharacter for {game.players} players")
