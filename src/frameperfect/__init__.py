@@ -19,6 +19,7 @@ _PUBLIC = {
     "Movie": "frameperfect.movie",
     "make_env": "frameperfect.env",
     "make_vec": "frameperfect.env",
+    "make_parallel": "frameperfect.env",
     "Capability": "frameperfect.machine",
     "Machine": "frameperfect.machine",
     "PortInput": "frameperfect.machine",

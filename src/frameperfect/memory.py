@@ -37,7 +37,8 @@ class Domain:
     address from a disassembly or from a RAM map can be used as it stands. Some cores keep words in the
     host's byte order: within each word of `swap` bytes the view is then reversed (byte `a` of the console
     is byte `a ^ (swap - 1)` of the view). `pointer` is the type of an address stored in memory, and
-    `address_bits` how many of its bits the console looks at.
+    `address_bits` how many of its bits the console looks at. Where `record` is not 0 the domain holds so many
+    bytes for every player, in the order of the ports.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Domain:
     address_bits: int = 32
     writable: bool = True
     hashed: bool = True
+    record: int = 0
 
 
 @dataclass(frozen=True, slots=True)

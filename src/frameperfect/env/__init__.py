@@ -1,12 +1,17 @@
-"""Gymnasium environments on real games: one (`make_env`), or many that step together (`make_vec`)."""
+"""Environments on real games: one (`make_env`), many that step together (`make_vec`), or several agents in
+one game (`make_parallel`).
+"""
 
 from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from frameperfect.errors import MissingComponent
+
 if TYPE_CHECKING:
     from frameperfect.env.env import Env, make_env
+    from frameperfect.env.parallel import ParallelEnv, make_parallel
     from frameperfect.env.setup import POWER_ON
     from frameperfect.env.vector import VectorEnv, make_vec
 
@@ -15,16 +20,26 @@ _PUBLIC = {
     "Env": "frameperfect.env.env",
     "make_env": "frameperfect.env.env",
     "POWER_ON": "frameperfect.env.setup",
+    "ParallelEnv": "frameperfect.env.parallel",
+    "make_parallel": "frameperfect.env.parallel",
     "VectorEnv": "frameperfect.env.vector",
     "make_vec": "frameperfect.env.vector",
 }
 
-__all__ = ["POWER_ON", "Env", "VectorEnv", "make_env", "make_vec"]
+__all__ = ["POWER_ON", "Env", "ParallelEnv", "VectorEnv", "make_env", "make_parallel", "make_vec"]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'frameperfect.env' has no attribute '{name}'")
-    value = getattr(importlib.import_module(_PUBLIC[name]), name)
+    try:
+        module = importlib.import_module(_PUBLIC[name])
+    except ModuleNotFoundError as missing:
+        if missing.name != "pettingzoo":
+            raise
+        raise MissingComponent(
+            "several agents need 'pettingzoo': pip install 'frameperfect[multi]'"
+        ) from missing
+    value = getattr(module, name)
     globals()[name] = value
     return value

@@ -78,6 +78,7 @@ class Setup:
         self.max_steps, self.reward_terms = max_steps, reward_terms
         self._start_states: dict[str, bytes] = {}
         with self._open_machine() as machine:
+            self.domains = machine.domains
             self.rules: Rules = self.game.rules(machine.domains)
             self.variables = self.game.variables(machine.domains)
             self.actions: Actions = make_actions(actions, self.game.actions, machine.controllers)

@@ -35,7 +35,7 @@ OPTIONS = {"map": "Tutorial", "players": "1", "port": "", "tracking": ""}
 machine (127.0.0.1 alone), and is no part of the fingerprint; neither is `tracking`, how states find pages."""
 TICK_RATE = 50.0
 DOMAINS = {
-    "players": Domain("players", MAX_PLAYERS * RECORD_SIZE, writable=False),
+    "players": Domain("players", MAX_PLAYERS * RECORD_SIZE, writable=False, record=RECORD_SIZE),
     "server": Domain("server", 16, base=1 << 32, writable=False),
 }
 """`players` holds a record of 128 bytes a player (native/hook/protocol.hpp), zeros for who is not there.

@@ -1,0 +1,323 @@
+"""Several agents in one game, as a PettingZoo `ParallelEnv` (https://pettingzoo.farama.org/api/parallel/).
+
+One machine has a controller for each agent and a domain that holds a record for each (`Domain.record`). The
+game's rules are written for the first player; every agent is shown the records turned round so that its own
+comes first and the next players follow, and so one set of rules gives each its reward, end and features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import gymnasium
+import numpy as np
+import pettingzoo
+from gymnasium import spaces
+from gymnasium.utils import seeding
+from numpy.typing import NDArray
+
+from frameperfect.env.actions import Combinations
+from frameperfect.env.inputs import InputLog
+from frameperfect.env.movies import episode_movie
+from frameperfect.env.setup import Setup, StartChoice, begin, draw, start_option
+from frameperfect.errors import EnvError, MachineCrashed
+from frameperfect.memory import Domain, Span
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from frameperfect.game import Game, Rules
+    from frameperfect.machine import Machine
+    from frameperfect.movie import Movie
+
+Mode: TypeAlias = Literal["race", "elimination"]
+Observations: TypeAlias = "dict[str, NDArray[np.float32]]"
+Infos: TypeAlias = "dict[str, dict[str, Any]]"
+SCREEN = (800, 500)
+"""Half the width and height, in pixels, of what the leader of an elimination sees."""
+OUT = 10.0
+"""What an agent that falls behind loses, and the last one left gains."""
+
+
+def make_parallel(
+    game: str | Path | Game,
+    agents: int,
+    *,
+    mode: Mode = "race",
+    actions: str | Combinations | None = None,
+    frame_skip: int = 1,
+    sticky: float = 0.0,
+    start: StartChoice = None,
+    max_steps: int | None = None,
+    options: Mapping[str, str] | None = None,
+    isolated: bool = False,
+) -> ParallelEnv:
+    """Make one game that `agents` agents play at once; see `make_env` for what is not described here.
+
+    Args:
+        agents: how many; the machine is opened with that many players.
+        mode: "race": each agent is done when the game's rules say so. "elimination": also when it is further
+            from the leader than the leader's screen shows, which costs it `OUT`; the last one left gains as
+            much and is done. The leader has the greatest `lead`, a definition of the game, and places are
+            those of its `[view] trail`.
+
+    Raises:
+        EnvError: the game is not for several, or lacks what the mode needs.
+        FrameperfectError: as `make_env` says.
+    """
+    return ParallelEnv(
+        Setup(
+            game,
+            observation="features",
+            video=None,
+            actions=actions,
+            frame_skip=frame_skip,
+            sticky=sticky,
+            start=start,
+            noops=0,
+            max_steps=max_steps,
+            reward_terms=False,
+            render_mode=None,
+            core=None,
+            options={**(options or {}), "players": str(agents)},
+            isolated=isolated,
+            threads=1,
+        ),
+        mode,
+    )
+
+
+class ParallelEnv(pettingzoo.ParallelEnv[str, Any, Any]):  # type: ignore[misc]
+    """Agents "player_0", "player_1", ... in one game; made by `make_parallel`.
+
+    Observations are the game's features, (F,) float32; infos hold its values, `success` and, once an agent
+    has reached the goal, its `rank` (1: first). An agent that is done presses nothing more, and its player
+    stays where it is.
+    """
+
+    def __init__(self, setup: Setup, mode: Mode) -> None:
+        if mode not in ("race", "elimination"):
+            raise EnvError(f"no mode '{mode}'; there are race and elimination")
+        self._setup, self._mode, self._rules = setup, mode, setup.rules
+        domains = setup.domains
+        if not any(domain.record for domain in domains.values()):
+            raise EnvError(f"{setup.game.name} is for one agent: its machine holds no record a player")
+        # All memory is gathered once, and turned round for each agent.
+        whole = tuple(Span(domain.name, 0, domain.size, raw=True) for domain in domains.values())
+        setup.settings = replace(setup.settings, spans=whole)
+        place_rules = _place_rules(setup.game, domains) if mode == "elimination" else None
+        self._pool = pool = setup.open_pool(1)
+        count = len(pool.controllers)
+        self._turn = _turned(self._rules.layout.spans, domains, count)
+        self._log = InputLog(pool)
+        self._episodes = [self._rules.scalar() for _ in range(count)]
+        self._places = [place_rules.scalar() for _ in range(count)] if place_rules is not None else []
+        if place_rules is not None:
+            self._place_turn = _turned(place_rules.layout.spans, domains, count)
+        self.metadata = {"name": setup.game.name, "render_modes": [], "is_parallelizable": True}
+        self.render_mode = None
+        self.possible_agents = [f"player_{number}" for number in range(count)]
+        self.agents: list[str] = []
+        self._number = {name: number for number, name in enumerate(self.possible_agents)}
+        box = (len(self._rules.features),)
+        self.observation_spaces = {
+            name: spaces.Box(-np.inf, np.inf, box, np.float32) for name in self.possible_agents
+        }
+        self.action_spaces = {name: _copy(setup.actions.space) for name in self.possible_agents}
+        self._masks = np.zeros((1, count), np.uint32)
+        self._rng, _ = seeding.np_random(None)
+        self._start = setup.starts[0]
+        self._steps = 0
+        self._ranks: dict[str, int] = {}
+
+    @property
+    def machine(self) -> Machine:
+        """The machine, for looking into it; stepping it breaks the episode."""
+        return self._pool.machine(0)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The entries of an observation."""
+        return self._rules.features
+
+    def observation_space(self, agent: str) -> spaces.Space[Any]:
+        """The same object at every call."""
+        return self.observation_spaces[agent]
+
+    def action_space(self, agent: str) -> spaces.Space[Any]:
+        """The same object at every call."""
+        return self.action_spaces[agent]
+
+    # -- episodes ----------------------------------------------------------------------------------
+
+    def reset(
+        self, seed: int | None = None, options: Mapping[str, Any] | None = None
+    ) -> tuple[Observations, Infos]:
+        """Begin an episode with all agents; `options={"start": ...}` says where."""
+        if options and (unknown := set(options) - {"start"}):
+            gymnasium.logger.warn(f"reset knows no option {', '.join(sorted(unknown))}; it knows 'start'")
+            options = {key: value for key, value in options.items() if key == "start"}
+        if seed is not None:
+            self._rng, _ = seeding.np_random(seed)
+        drawn = draw(self._rng, self._setup, start_option(self._setup, options))
+        begin(self._pool, [0], [drawn.start], [drawn.seed])
+        self._start, self._steps, self._ranks = drawn.start, 0, {}
+        self._log.begin(0)
+        self.agents = self.possible_agents.copy()
+        for episode, row in zip(self._episodes, self._rows(self._turn), strict=True):
+            episode.begin(row)
+        if self._places:
+            for place, row in zip(self._places, self._rows(self._place_turn), strict=True):
+                place.begin(row)
+        return (
+            {name: self._episodes[number].features() for name, number in self._number.items()},
+            {name: self._info(number) for name, number in self._number.items()},
+        )
+
+    def step(
+        self, actions: Mapping[str, Any]
+    ) -> tuple[Observations, dict[str, float], dict[str, bool], dict[str, bool], Infos]:
+        """Hold every living agent's action for `frame_skip` frames.
+
+        Raises:
+            EnvError: an agent has no action, or one that is not in its space.
+        """
+        single, masks = self._setup.actions.single, self._masks
+        masks[:] = 0
+        for name in self.agents:
+            try:
+                masks[0, self._number[name]] = single(actions[name])[0, 0]
+            except KeyError:
+                raise EnvError(f"no action for {name}; every agent of env.agents needs one") from None
+        try:
+            self._pool.step(masks)
+        except MachineCrashed:
+            return self._crashed()
+        self._log.append()
+        self._steps += 1
+        rows = self._rows(self._turn)
+        late = self._setup.max_steps is not None and self._steps >= self._setup.max_steps
+        observations, infos = {}, {}
+        rewards: dict[str, float] = {}
+        terminations: dict[str, bool] = {}
+        truncations: dict[str, bool] = {}
+        for name in self.agents:
+            number = self._number[name]
+            episode = self._episodes[number]
+            rewards[name], terminations[name], truncated = episode.step(rows[number])
+            truncations[name] = truncated or (late and not terminations[name])
+            observations[name] = episode.features()
+        self._rank()
+        if self._places:
+            self._eliminate(rewards, terminations)
+        for name in self.agents:
+            infos[name] = self._info(self._number[name])
+        self.agents = [name for name in self.agents if not (terminations[name] or truncations[name])]
+        return observations, rewards, terminations, truncations, infos
+
+    def _rows(self, turn: NDArray[np.intp]) -> NDArray[np.uint8]:
+        """(agents, K): the machine's bytes as each agent's rules see them."""
+        seen: NDArray[np.uint8] = self._pool.rows[0].take(turn)
+        return seen
+
+    def _rank(self) -> None:
+        """Those who reached the goal at this step come after all who did before, and beside each other."""
+        winners = [name for name in self.agents if self._episodes[self._number[name]].success]
+        self._ranks.update(dict.fromkeys(winners, len(self._ranks) + 1))
+
+    def _eliminate(self, rewards: dict[str, float], terminations: dict[str, bool]) -> None:
+        rows = self._rows(self._place_turn)
+        seen = {}
+        for name in self.agents:
+            place = self._places[self._number[name]]
+            place.step(rows[self._number[name]])
+            seen[name] = place.features()
+        _, x, y = max(seen.values(), key=lambda place: float(place[0]))
+        for name, (_, own_x, own_y) in seen.items():
+            if not terminations[name] and (abs(own_x - x) > SCREEN[0] or abs(own_y - y) > SCREEN[1]):
+                terminations[name] = True
+                rewards[name] -= OUT
+        left = [name for name in self.agents if not terminations[name]]
+        if len(left) == 1 and len(self.possible_agents) > 1:
+            terminations[left[0]] = True
+            rewards[left[0]] += OUT
+
+    def _info(self, number: int) -> dict[str, Any]:
+        info: dict[str, Any] = self._episodes[number].values()
+        info["success"] = self._episodes[number].success
+        if rank := self._ranks.get(self.possible_agents[number]):
+            info["rank"] = rank
+        return info
+
+    def _crashed(
+        self,
+    ) -> tuple[Observations, dict[str, float], dict[str, bool], dict[str, bool], Infos]:
+        """The game died: the episode is cut off, and the next reset starts another."""
+        lost, self.agents = self.agents, []
+        self._pool.replace(0)
+        observations = {name: self._episodes[self._number[name]].features() for name in lost}
+        infos = {name: {"crashed": True} for name in lost}
+        return (
+            observations,
+            dict.fromkeys(lost, 0.0),
+            dict.fromkeys(lost, False),
+            dict.fromkeys(lost, True),
+            infos,
+        )
+
+    def movie(self) -> Movie:
+        """The episode so far, of all players; it verifies like any other."""
+        return episode_movie(self._setup, self._pool, 0, self._start, self._log.episode(0), now=True)
+
+    def render(self) -> None:
+        """Nothing: there is no picture."""
+
+    def close(self) -> None:
+        """Free the machine; closing twice is harmless."""
+        self.agents = []
+        self._pool.close()
+
+
+def _copy(space: spaces.Space[Any]) -> spaces.Space[Any]:
+    """An equal space with a generator of its own."""
+    if isinstance(space, spaces.Discrete):
+        return spaces.Discrete(int(space.n))
+    if isinstance(space, spaces.MultiDiscrete):
+        return spaces.MultiDiscrete(space.nvec.tolist())
+    assert isinstance(space, spaces.MultiBinary)
+    return spaces.MultiBinary(space.n)
+
+
+# -- whose record is whose ---------------------------------------------------------------------------------
+
+
+def _turned(spans: Sequence[Span], domains: Mapping[str, Domain], count: int) -> NDArray[np.intp]:
+    """(agents, K): for each agent, which bytes of all domains side by side are the rules' row."""
+    start_of, end = {}, 0
+    for name, domain in domains.items():
+        start_of[name] = end
+        end += domain.size
+    turned = []
+    for agent in range(count):
+        places: list[int] = []
+        for span in spans:
+            record = domains[span.domain].record
+            for offset in range(span.offset, span.offset + span.length):
+                if record and offset // record < count:  # the records of who is not there stay where they are
+                    player, within = divmod(offset, record)
+                    offset = (player + agent) % count * record + within
+                places.append(start_of[span.domain] + offset)
+        turned.append(places)
+    return np.array(turned, np.intp)
+
+
+def _place_rules(game: Game, domains: Mapping[str, Domain]) -> Rules:
+    """Rules whose features are how far ahead a player is, and where."""
+    if game.view.trail is None or "lead" not in game.define:
+        raise EnvError(
+            f"{game.name} has no elimination; that needs 'lead' in [define], greater for who is ahead, and "
+            "[view] trail"
+        )
+    return game.rules(domains, ["lead", *game.view.trail])
