@@ -16,11 +16,14 @@ import pytest
 
 from frameperfect import load_movie, verify
 from frameperfect.errors import SearchError, Unsupported
-from frameperfect.movie import save_movie
+from frameperfect.game.schema import SearchSection
+from frameperfect.machine import MachineSpec, open_machine
+from frameperfect.movie import Movie, save_movie
 from frameperfect.search import METHODS, Problem, exhaustive
 from tests import mazes, walker
 from tests.command_line import frameperfect
 from tests.components import need
+from tests.roms import ROMS
 
 need("stable_retro")
 DOOR = next(seed for seed in range(12) if mazes.shortest(mazes.with_door(seed)) is not None)
@@ -220,6 +223,22 @@ def test_a_machine_that_only_says_that_it_is_deterministic_is_refused(tmp_path: 
             Problem(folder, threads=threads)
     with Problem(folder, threads=1, allow_drift=True):
         pass
+
+
+def test_a_core_whose_first_state_is_not_whole_is_refused_there_and_taken_later(tmp_path: Path) -> None:
+    # picodrive's state of a console just switched on lacks a frame where the core has run before.
+    rom = ROMS["Genesis"].write(tmp_path)
+    search = SearchSection(prefer="step", same=["step"], steps=3, actions=["", "Left"])
+    game = f'[game]\nname = "Sum"\nsystem = "Genesis"\nrom = {{ file = "{rom.name}" }}\n'
+    (tmp_path / "game.toml").write_text(game)
+    with pytest.raises(Unsupported, match="if this is power-on, begin at a start some frames later"):
+        Problem(tmp_path, search, threads=1)
+    with open_machine(MachineSpec("libretro", rom)) as machine:
+        idle = Movie(controllers=machine.controllers, inputs=np.zeros((10, 2), np.uint32), game="Sum")
+        save_movie(idle.with_checkpoints(machine), tmp_path / "awake.fpm")
+    (tmp_path / "game.toml").write_text(game + '[start.awake]\nmovie = "awake.fpm"\n')
+    with Problem(tmp_path, search, threads=2) as problem:
+        assert exhaustive(problem).prove(problem).verdict
 
 
 def test_a_run_that_drifted_on_its_way_is_not_given_out(tmp_path: Path) -> None:

@@ -212,7 +212,7 @@ def require_search(machine: Machine) -> None:
 
 
 def require_same_again(expander: Expander, state: int, masks: NDArray[np.uint32], frames: int) -> None:
-    """Play a few inputs twice from one state, on `machine` and on all machines: memory must be the same.
+    """Play a few inputs twice from one state, and one on each thread: memory must be the same.
 
     That a machine says it is deterministic does not make it so. What drifts only later is found where a run
     is proven.
@@ -230,16 +230,17 @@ def require_same_again(expander: Expander, state: int, masks: NDArray[np.uint32]
             seen[-1].append(machine.hash())
     differ = [step for step, (one, two) in enumerate(zip(*seen, strict=True)) if one != two]
     expander.show(state)
-    jobs = np.tile(masks, (max(2, expander.threads), 1))
-    found = expander.expand(np.full(len(jobs), state, np.uint32), jobs, np.full(len(jobs), frames, np.uint32))
+    jobs = np.repeat(masks[-1:], max(2, expander.threads), axis=0)
+    held = np.full(len(jobs), frames, np.uint32)
+    found = expander.expand(np.full(len(jobs), state, np.uint32), jobs, held)
     expander.store.release(found.states)
-    rows = found.rows.reshape(-1, len(masks), expander.row_bytes)
-    if differ or (rows != rows[0]).any():
+    if differ or (found.rows != found.rows[0]).any():
         after = (differ[0] + 1 if differ else 1) * frames
         raise Unsupported(
             f"{machine.fingerprint.backend} ({machine.fingerprint.core}) says that it is deterministic, and "
             f"{after} frames of the same inputs from the same state gave other memory: a run that is found "
-            "would not replay; --allow-drift searches it all the same"
+            "would not replay; if this is power-on, begin at a start some frames later, where its states may "
+            "be whole; --allow-drift searches it all the same"
         )
 
 
