@@ -9,6 +9,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -162,8 +163,16 @@ void States::take_base() {
     segment_[i].base = static_cast<uint8_t*>(shared_pages(segment_[i].size));
   tasks_ = quiet_tasks();
   heap_end_ = reinterpret_cast<uintptr_t>(sbrk(0));
+  auto* touched = static_cast<uint8_t*>(shared_pages(tracked_ / kPage + 1));
+  for (size_t i = 0; i < segments_; ++i) find_touched(segment_[i], touched + segment_[i].first);
   if (tracking_ == Tracking::kWriteProtect && !protect()) tracking_ = Tracking::kCompare;
-  for (size_t i = 0; i < segments_; ++i) copy_base(segment_[i]);
+  for (size_t i = 0; i < segments_; ++i) {
+    const Segment& segment = segment_[i];
+    for (size_t page = 0; page < segment.size / kPage; ++page)
+      if (touched[segment.first + page] != 0)
+        std::memcpy(segment.base + page * kPage, segment.start + page * kPage, kPage);
+  }
+  munmap(touched, tracked_ / kPage + 1);
   based_ = true;
 }
 
@@ -185,19 +194,21 @@ bool States::protect() {
   return true;
 }
 
-void States::copy_base(Segment& segment) {
-  // Anonymous memory that was never touched is zero, and so is the copy: leave both untouched.
+// Anonymous memory that was never touched is zero, and so is a base nobody wrote to: most of a spare heap and
+// of the threads' stacks. To be asked before pages are protected, which leaves a mark on untouched ones.
+void States::find_touched(const Segment& segment, uint8_t* touched) const {
   constexpr uint64_t kPresent = 1ull << 63, kSwapped = 1ull << 62;
   const size_t pages = segment.size / kPage;
+  const auto* here = reinterpret_cast<const uint8_t*>(&pages);  // our own stack grows on meanwhile
+  const bool whole = segment.file || (segment.start <= here && here < segment.start + segment.size);
   uint64_t entries[512];
   for (size_t first = 0; first < pages; first += 512) {
-    const size_t count = pages - first < 512 ? pages - first : 512;
-    const off_t at = static_cast<off_t>((reinterpret_cast<uintptr_t>(segment.start) / kPage + first) * 8);
-    const bool known =
-        !segment.file && pread(pagemap_, entries, count * 8, at) == static_cast<ssize_t>(count * 8);
+    const size_t count = std::min<size_t>(pages - first, 512);
+    const auto at = static_cast<off_t>((reinterpret_cast<uintptr_t>(segment.start) / kPage + first) * 8);
+    const auto size = static_cast<ssize_t>(count * 8);
+    const bool known = !whole && pread(pagemap_, entries, count * 8, at) == size;
     for (size_t i = 0; i < count; ++i)
-      if (!known || (entries[i] & (kPresent | kSwapped)) != 0)
-        std::memcpy(segment.base + (first + i) * kPage, segment.start + (first + i) * kPage, kPage);
+      touched[first + i] = !known || (entries[i] & (kPresent | kSwapped)) != 0;
   }
 }
 

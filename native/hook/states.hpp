@@ -67,7 +67,7 @@ class States {
 
   void take_base();
   void find_segments(Segment* out, size_t& count) const;
-  void copy_base(Segment& segment);
+  void find_touched(const Segment& segment, uint8_t* touched) const;
   bool protect();
   void check_shape() const;
   void update_hot();

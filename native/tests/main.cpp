@@ -13,6 +13,7 @@
 #include "libretro/pool.hpp"
 #include "tests/channel_tests.hpp"
 #include "tests/check.hpp"
+#include "tests/hook_tests.hpp"
 #include "tests/ram_tests.hpp"
 #include "tests/replay_tests.hpp"
 #include "tests/search_tests.hpp"
@@ -341,6 +342,11 @@ int main(int argc, char** argv) {
   RUN(a_snapshot_has_the_consoles_order)
   std::printf("  expanding_does_alike_on_any_number_of_cores\n");
   expanding_does_alike_on_any_number_of_cores(core_path);
+  RUN(integers_travel_whole)
+  RUN(a_player_joins_speaks_and_answers_for_what_it_heard)
+  RUN(a_player_survives_any_packet)
+  RUN(rays_end_where_small_steps_do)
+  RUN(the_way_to_the_finish_is_the_shortest)
   RUN(two_threads_take_turns)
   RUN(a_process_answers_until_it_dies)
   std::printf("all passed\n");
