@@ -26,8 +26,8 @@ from frameperfect.search.problem import Problem, Verdicts
 if TYPE_CHECKING:
     from frameperfect.search.lanes import Lanes
 
-BATCH = 4096
-"""Jobs expanded together, at most."""
+BATCH = 2048
+"""Frames that are played in one batch, at most: nobody is heard, and nothing shown, before it is over."""
 SEEN_SHARE = 0.25
 """The part of the memory that hashes of seen states may take; a bounded search then forgets the oldest."""
 NEXT_SHARE = 0.35
@@ -242,7 +242,7 @@ class Generations:
         sets = self.problem.sets
         most = max(len(one) for one in sets)
         size = int(self.problem.expander.store.sizes(self.wave.states[:1])[0])
-        jobs = min(BATCH, max(most, self.memory // 16 // max(size, 1)))
+        jobs = min(BATCH // self.problem.section.frames, max(most, self.memory // 16 // max(size, 1)))
         count = max(1, jobs // most)
         return self.wave.take(slice(0, count)), self.wave.take(slice(count, None))
 
