@@ -61,7 +61,8 @@ def led(folder: Path, run: Path, states: int, threads: int = 1, lanes: int = 16,
         found = go_explore(problem, Budget(states=states), seed=4, guide=agent, **running)
         agent.close()
         assert problem.expander.store.count == 1  # only the start is left
-        assert found.prove(problem).verdict
+        if not running:
+            assert found.prove(problem).verdict
     return found
 
 

@@ -145,6 +145,42 @@ def said(done: subprocess.CompletedProcess[str]) -> str:
     return re.sub(r" in \S+, \S+ states/s| at [\d,]+ frames/s", "", text)
 
 
+IMPATIENT = """
+import os, signal, sys
+from frameperfect.search import checkpoint, driver, generations
+generations.BATCH, checkpoint.LEAST_PAUSE = 30, 0
+keep, advance = driver.Driver._keep, generations.Generations.advance
+
+def advance_twice_interrupted(self):
+    if os.path.exists("way-beam.search") or "never" in sys.argv[-1]:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+    advance(self)
+
+generations.Generations.advance = advance_twice_interrupted
+from frameperfect.cli.app import run
+sys.exit(run(sys.argv[1:-1]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("when", "said"), [("later", "holds it as it was last kept"), ("never", "nothing is kept")]
+)
+def test_a_second_ctrl_c_does_not_wait_and_says_what_is_left(
+    when: str, said: str, folder: Path, tmp_path: Path
+) -> None:
+    words = ["search", str(folder), "--threads", "1", "--out", "way.fpm", when]
+    command = [sys.executable, "-c", IMPATIENT, *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (
+        done.returncode == 130
+        and f"interrupted at once; {'' if when == 'never' else 'way-beam.search '}{said}" in done.stderr
+    )
+    if when == "later":
+        again = frameperfect(*words[:-1], "--resume", cwd=tmp_path)
+        assert again.returncode == 0 and "optimal: no run of fewer" in again.stdout
+
+
 # -- a disk that is full -----------------------------------------------------------------------------------
 
 

@@ -132,7 +132,7 @@ def search(
             f"held for {section.frames} frame{'s' if section.frames > 1 else ''}, "
             f"{problem.expander.threads} threads, {allowed.memory >> 20:,} MiB"
         )
-        with Interrupts() as interrupts, View(problem, interrupts) as view:
+        with kept_at_least(kept), Interrupts() as interrupts, View(problem, interrupts) as view:
             seen: dict[str, Any] = {
                 "watch": view.show, "stop": interrupts.came, "pause": view.pause, "tell": view.say,
             }  # fmt: skip
@@ -170,6 +170,20 @@ def search(
         )  # fmt: skip
     if result.stopped in ("seconds", "states") and not trouble:
         say(f"The budget is used up; a larger --budget and --resume go on from {kept}.")
+
+
+@contextlib.contextmanager
+def kept_at_least(kept: Path) -> Iterator[None]:
+    """Say what is left where a second Ctrl-C does not wait for the batch under way."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        left = (
+            f"{kept} holds it as it was last kept; go on: add --resume"
+            if kept.exists()
+            else "nothing is kept"
+        )
+        raise Interrupted(f"interrupted at once; {left}") from None
 
 
 @contextlib.contextmanager
