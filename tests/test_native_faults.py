@@ -113,6 +113,16 @@ def test_a_program_that_is_none_is_named() -> None:
         HookedGame(["/bin/true"], 1)
 
 
+def test_a_program_that_never_waits_for_packets_is_ended() -> None:
+    with pytest.raises(MachineError, match=r"did not begin to wait for packets within 0\.3 seconds"):
+        HookedGame([sys.executable, "-c", "while True: pass"], 1, starting=0.3)
+
+
+def test_a_hook_that_is_not_built_is_named(tmp_path: Path) -> None:
+    with pytest.raises(MachineError, match=r"hook is not built.*make build"):
+        HookedGame(["/bin/true"], 1, library=tmp_path / "frameperfect_hook.so")
+
+
 # -- one side dies -----------------------------------------------------------------------------------------
 
 
@@ -167,8 +177,8 @@ def test_nothing_is_left_after_a_crash() -> None:
     for _ in range(2):
         machine = NativeMachine(spec())
         kept = [fd.readlink() for fd in Path(f"/proc/{machine.pid}/fd").iterdir()]
-        inside = [path for path in kept if path.is_relative_to("/") and path.is_file()]
-        assert all(path.is_relative_to("/usr/share/games") for path in inside)
+        files = [path for path in kept if path.is_absolute() and path.is_file()]
+        assert all(path.is_relative_to("/usr/share/games") or path.is_relative_to("/proc") for path in files)
         os.kill(machine.pid, signal.SIGKILL)
         with pytest.raises(MachineCrashed):
             machine.advance()

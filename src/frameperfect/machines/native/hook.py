@@ -103,6 +103,8 @@ class HookedGame:
         network: real players on this machine may join as well; without it, the game has no socket at all.
         environment: of the game, besides what the hook needs.
         tracking: "compare" keeps states from using the kernel's write protection.
+        library, version: of the hook.
+        starting: seconds that the game may take to its first frame.
 
     Raises:
         MachineError: it ended before it came to its first frame; says its last words.
@@ -118,8 +120,12 @@ class HookedGame:
         tracking: str | None = None,
         library: Path | None = None,
         version: int = VERSION,
+        starting: float = 60.0,
     ) -> None:
         self.players = players
+        library = library or hook_library()
+        if not library.is_file():  # the loader would only warn, and the game run without it
+            raise MachineError(f"the hook is not built: no {library}; run `make build`")
         self._channel = Channel.create()
         self._views = SharedMemory(WATCHED_AT + MAX_WATCHED)
         self.views: NDArray[np.uint8] = self._views.array()
@@ -132,7 +138,7 @@ class HookedGame:
             "PATH": os.environ.get("PATH", ""),
             "LANG": "C",
             "TZ": "UTC",
-            "LD_PRELOAD": str(library or hook_library()),
+            "LD_PRELOAD": str(library),
             "FRAMEPERFECT_HOOK": told,
             **({"FRAMEPERFECT_HOOK_TRACKING": tracking} if tracking is not None else {}),
             **(environment or {}),
@@ -144,10 +150,18 @@ class HookedGame:
             self._close_memory()
             raise MachineError(f"{command[0]}: {wrong.strerror}") from wrong
         self._channel.watch(self._program.pid)
+        name = Path(command[0]).name
         try:
-            _, compare_or_protect, self.base = _HELLO.unpack(self.ask(Op.HELLO))
+            self.post(Op.HELLO)
+            _, reply = self._receive(starting)
         except MachineCrashed as crash:
-            raise MachineError(f"{Path(command[0]).name} did not start: it {self._fate}") from crash
+            raise MachineError(f"{name} did not start: it {self._fate}") from crash
+        except TimeoutError as late:
+            self.close()
+            raise MachineError(
+                f"{name} did not begin to wait for packets within {starting:g} seconds; is it DDNet-Server?"
+            ) from late
+        _, compare_or_protect, self.base = _HELLO.unpack(reply)
         self.tracking = ("comparing", "write-protect")[compare_or_protect]
 
     @property
@@ -183,16 +197,16 @@ class HookedGame:
             self._program.trim(_MOST_LOG)
         return reply
 
-    def _receive(self) -> tuple[int, bytes]:
-        received: tuple[int, bytes] | None
+    def _receive(self, timeout: float | None = None) -> tuple[int, bytes]:
         try:
-            received = self._channel.receive()
+            received: tuple[int, bytes] | None = self._channel.receive(timeout)
         except EOFError:
             self._fate = self._program.obituary()
             self.crash = MachineCrashed(f"the game's process {self._fate}")
             self._free()
             raise self.crash from None
-        assert received is not None
+        if received is None:
+            raise TimeoutError
         self._asked = False
         return received
 
