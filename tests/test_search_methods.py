@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import pty
 import random
@@ -435,3 +436,24 @@ class Screen:
                 except OSError:
                     raise AssertionError(self.text[-3000:]) from None
         self.text = self.text.split(wanted, 1)[1]
+
+
+# -- the pages ---------------------------------------------------------------------------------------------
+
+PAGES = sorted((Path(__file__).parents[1] / "docs" / "methods").glob("*.md"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_numbered_details_of_a_method_point_at_what_is_there(page: Path) -> None:
+    rows = re.findall(r"^\| (\d+) \|.*\| (`[^|]+`) \|$", page.read_text(), re.MULTILINE)
+    assert rows and [int(number) for number, _ in rows] == list(range(1, len(rows) + 1))
+    package = Path(frameperfect.__file__).parent
+    for place in re.findall("`([^`]+)`", " ".join(where for _, where in rows)):
+        if "/" in place:
+            assert (package / place).is_file() or (package.parents[1] / place).is_file(), place
+            continue
+        module, *names = place.split(".")
+        room = "frameperfect" if module == "expand" else "frameperfect.search"
+        found = importlib.import_module(f"{room}.{module}")
+        for name in names:
+            found = getattr(found, name)
