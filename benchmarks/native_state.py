@@ -1,8 +1,8 @@
 """States of DDNet's server: four players on the map Tutorial, half a second of play between two states.
 
 `save_ms` and `restore_ms` are what the machine's `save` and `restore` take where the game still holds the
-state; the figures ending in `_hook` are inside the game alone. `replay_ms` is a state that only its inputs are
-left of, in another process, per second of play. `slot_mib` is the memory that one state takes in the game, and
+state; the figures ending in `_hook` are inside the game alone. `replay_ms` is a state of which the inputs
+alone are left, in another process, per second of play. `slot_mib` is what one state takes in the game, and
 those ending in `_compare` are without the kernel's write protection.
 """
 

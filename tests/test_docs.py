@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from tests.components import need
+from tests.components import need, need_program
 from tests.test_play import TYPING
 
 ROOT = Path(__file__).parents[1]
@@ -34,6 +34,12 @@ def blocks(page: Path, language: str) -> list[str]:
     return [
         text for kind, text in FENCE.findall(page.read_text()) if kind == language and not FILE.match(text)
     ]
+
+
+def need_game(page: Path) -> None:
+    """Programs that a page's blocks start."""
+    if "DDNet-Race" in page.read_text():
+        need_program("DDNet-Server", "ddnet-server")
 
 
 def write_files(page: Path, folder: Path) -> None:
@@ -61,6 +67,7 @@ def test_a_page_has_only_blocks_that_something_checks(page: Path) -> None:
 @pytest.mark.parametrize("page", pages_with("python"), ids=lambda page: page.name)
 def test_the_python_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
     need("stable_retro")
+    need_game(page)
     script = tmp_path / "page.py"
     script.write_text("\n".join(blocks(page, "python")))
     done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -70,6 +77,7 @@ def test_the_python_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("page", pages_with("sh"), ids=lambda page: page.name)
 def test_the_shell_lines_of_a_page_run(page: Path, tmp_path: Path) -> None:
     need("stable_retro")
+    need_game(page)
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "FRAMEPERFECT_HOME": str(tmp_path / "home"),

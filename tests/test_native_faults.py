@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from frameperfect.errors import MachineCrashed, MachineError, MissingComponent
+from frameperfect.game import load_game
 from frameperfect.machine import MachineSpec
 from frameperfect.machines.native import NativePool, program
 from frameperfect.machines.native.hook import VERSION, HookedGame, Op
@@ -65,6 +66,7 @@ def test_a_missing_server_names_its_package(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(program, "_PLACES", "/nowhere")
     with pytest.raises(MissingComponent, match="apt-get install ddnet-server"):
         NativeMachine(spec())
+    assert not load_game("DDNet-Race").has_rom
 
 
 @pytest.mark.parametrize(

@@ -368,7 +368,8 @@ def backend(name: str) -> ModuleType:
     """The module of a backend: a part of frameperfect, or of the entry-point group `frameperfect.machines`.
 
     It has `open(spec) -> Machine`, `pool(spec, size, settings) -> Pool`, and
-    `recognise(path) -> MachineSpec | None`.
+    `recognise(path) -> MachineSpec | None`; also `has(program) -> bool`, where games name programs that may
+    not be installed.
 
     Raises:
         MachineError: no such backend.

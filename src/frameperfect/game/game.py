@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from frameperfect.errors import GameError, MissingRom
+from frameperfect.errors import GameError, MissingComponent, MissingRom
 from frameperfect.game import folders
 from frameperfect.game.registry import stable_retro_folders
 from frameperfect.game.rules import FeatureFunction, Rules, Script
@@ -23,7 +23,7 @@ from frameperfect.game.schema import (
     ViewSection,
     read_toml,
 )
-from frameperfect.machine import Machine, MachineSpec
+from frameperfect.machine import Machine, MachineSpec, backend
 from frameperfect.memory import Domain, Variable
 
 TRUSTED = ("bundled", "user")
@@ -224,8 +224,15 @@ class Game:
     @property
     def has_rom(self) -> bool:
         """Whether it can be played here and now."""
+        game = self.definition.game
+        if game.program is not None:
+            try:
+                has = getattr(backend(game.machine), "has", None)
+            except MissingComponent:
+                return False
+            return has is None or bool(has(game.program))
         try:
-            return self.definition.game.program is not None or self.find_rom().is_file()
+            return self.find_rom().is_file()
         except (MissingRom, GameError):
             return False
 

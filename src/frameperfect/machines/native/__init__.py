@@ -5,10 +5,10 @@ from __future__ import annotations
 from frameperfect.machine import Machine, MachineSpec
 from frameperfect.machines.native.machine import NativeMachine
 from frameperfect.machines.native.pool import NativePool
-from frameperfect.machines.native.program import maps, recognise
+from frameperfect.machines.native.program import has, maps, recognise
 from frameperfect.pool import Pool, PoolSettings
 
-__all__ = ["NativeMachine", "NativePool", "maps", "open", "pool", "recognise"]
+__all__ = ["NativeMachine", "NativePool", "has", "maps", "open", "pool", "recognise"]
 
 
 def open(spec: MachineSpec) -> Machine:

@@ -39,6 +39,14 @@ def find_server(spec: MachineSpec) -> Path:
     return Path(found)
 
 
+def has(name: str) -> bool:
+    """Whether the program of that name is installed."""
+    try:
+        return find_server(MachineSpec("native", name=name)).is_file()
+    except (MissingComponent, MachineError):
+        return False
+
+
 def recognise(path: Path) -> MachineSpec | None:
     """A machine for the server's program, told by its name."""
     return MachineSpec("native", program=path) if path.name == NAME and path.is_file() else None
