@@ -63,6 +63,14 @@ def test_the_shortcut_is_seconds_faster_than_the_road_at_its_best(stage):
     assert shortcut + 120 < road
 
 
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_what_a_search_found_is_faster_than_the_shortcut_by_hand(stage):
+    by_hand, found = (
+        run(FOLDER / "movies" / f"stage{stage}-{way}.fpm")["clock"] for way in ("shortcut", "search")
+    )
+    assert found < by_hand
+
+
 def run(path):
     """The variables after the last frame of a movie."""
     movie = load_movie(path)
