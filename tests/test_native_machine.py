@@ -179,7 +179,7 @@ def test_the_finish_is_told_and_stops_the_clock() -> None:
 
 
 def test_it_keeps_the_protocol() -> None:
-    report = check_machine(lambda: open_machine(spec(players=2)), frames=60)
+    report = check_machine(lambda: open_machine(spec("coverage", 2)), frames=60)
     assert not report.failures
 
 

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
-#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -36,6 +35,7 @@ constexpr uint64_t kPageIsWritten = 1 << 1;
 constexpr uint64_t kWpUnpopulated = 1 << 13, kWpAsync = 1 << 15;  // UFFD_FEATURE_*
 
 constexpr size_t kStackSize = 256 << 10;
+constexpr size_t kSpareHeap = 48 << 20;
 
 States* the_states = nullptr;  // for the entry of another stack; the same at every moment of the process
 jmp_buf here;                  // in the memory that states cover: each slot brings its own
@@ -86,14 +86,17 @@ bool others_asleep(int* count) {
   return asleep;
 }
 
+constexpr int64_t kPatience = 30'000'000'000;  // a thread that sleeps soon may wait for a processor first
+
 // Threads besides this one, once all sleep.
 int quiet_tasks() {
   int count = 0;
   const int64_t began = real_ns();
   while (!others_asleep(&count)) {
-    if (real_ns() - began > 1'000'000'000)
+    if (real_ns() - began > kPatience)
       throw std::runtime_error("another thread of the game is busy, so its state can't be told now");
-    sched_yield();
+    const timespec moment{0, 200'000};
+    syscall(SYS_nanosleep, &moment, nullptr);
   }
   return count;
 }
@@ -149,6 +152,9 @@ void States::find_segments(Segment* out, size_t& count) const {
 }
 
 void States::take_base() {
+  // Room for what the game allocates from now on, so that its heap ends where it ends.
+  void* volatile spare = std::malloc(kSpareHeap);
+  std::free(spare);
   // Once without use: what reading the list allocates is then there.
   size_t count;
   find_segments(segment_, count);
