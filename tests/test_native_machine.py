@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -13,12 +15,13 @@ import pytest
 
 from frameperfect.errors import MachineError, StateMismatch, Unsupported
 from frameperfect.machine import Capability, MachineSpec, PortInput, open_machine, seal_state
+from frameperfect.machines.native import NativePool, places, program
 from frameperfect.machines.native import machine as native
-from frameperfect.machines.native import places, program
 from frameperfect.machines.native.controls import PLAYER, encode, to_wire
 from frameperfect.machines.native.history import seal
 from frameperfect.machines.native.hook import WATCHED_AT, Watch
 from frameperfect.machines.native.machine import NativeMachine
+from frameperfect.pool import PoolSettings
 from frameperfect.testing import check_machine
 from tests.components import need_program
 
@@ -282,6 +285,30 @@ def test_the_build_id_is_the_linker_s(tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     plain.write_bytes(b"no ELF")
     assert program.build_id(plain) == hashlib.sha1(b"no ELF").hexdigest()
+
+
+# -- processors --------------------------------------------------------------------------------------------
+
+
+def test_a_server_shares_its_caller_s_processor_and_several_that_run_at_once_have_all() -> None:
+    allowed = os.sched_getaffinity(0)
+    with NativeMachine(spec()) as machine:
+        assert len(os.sched_getaffinity(machine.pid)) == 1
+        try:
+            for chosen in sorted(allowed):
+                os.sched_setaffinity(0, {chosen})
+                for _ in range(300):
+                    machine.advance("Right")
+                assert os.sched_getaffinity(machine.pid) == {chosen}
+        finally:
+            os.sched_setaffinity(0, allowed)
+        machine.beside = False
+        assert os.sched_getaffinity(machine.pid) == allowed
+    with contextlib.closing(NativePool(spec(), 2, PoolSettings())) as pool:
+        for index in range(2):
+            server = pool.machine(index)
+            assert isinstance(server, NativeMachine)
+            assert os.sched_getaffinity(server.pid) == allowed
 
 
 # -- memory of the game ------------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ nothing of a crashed run can be found by a later one. native/hook/protocol.hpp i
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import enum
 import os
 import struct
@@ -37,7 +39,10 @@ _PLACES = struct.Struct("<QQ10I")
 _WATCH = struct.Struct("<QII4q")
 _MEASURE = struct.Struct("<QQQQ")
 _READ = struct.Struct("<QI")
+_LIBC = ctypes.CDLL(None)
 _MOST_LOG = 1 << 20
+_FOLLOW = 256
+"""Answers after which the game is brought to its caller's processor again: callers are moved at times."""
 
 
 class Op(enum.IntEnum):
@@ -132,6 +137,7 @@ class HookedGame:
         self.crash: MachineCrashed | None = None
         self._asked = False
         self._served = 0
+        self._beside = True
         descriptors = (self._channel.fd, self._views.fd)
         told = ":".join(map(str, (version, *descriptors, players, int(network))))
         variables = {
@@ -169,6 +175,24 @@ class HookedGame:
         """Its process id."""
         return self._program.pid
 
+    @property
+    def beside(self) -> bool:
+        """Whether the game runs on the caller's processor, as it does at first. They take turns, and on two
+        processors each would have to wake the other from its sleep, which costs more than a frame. Games that
+        run at once need their own.
+        """
+        return self._beside
+
+    @beside.setter
+    def beside(self, wanted: bool) -> None:
+        self.require_alive()
+        self._beside = wanted
+        self._run_on({_processor()} if wanted else os.sched_getaffinity(0))
+
+    def _run_on(self, processors: set[int]) -> None:
+        with contextlib.suppress(ProcessLookupError):  # it ended, which the next request says
+            os.sched_setaffinity(self.pid, processors)
+
     def ask(self, op: Op, message: bytes = b"") -> bytes:
         """Send a request and wait for its reply.
 
@@ -193,6 +217,8 @@ class HookedGame:
         if status:
             raise MachineError(reply.decode(errors="replace"))
         self._served += 1
+        if self._beside and self._served % _FOLLOW == 1:
+            self._run_on({_processor()})
         if self._served % 4096 == 0:
             self._program.trim(_MOST_LOG)
         return reply
@@ -276,3 +302,8 @@ class HookedGame:
     def _close_memory(self) -> None:
         self._channel.close()
         self._views.close()
+
+
+def _processor() -> int:
+    """The one that this thread runs on now."""
+    return int(_LIBC.sched_getcpu())

@@ -133,6 +133,15 @@ class NativeMachine(Machine):
         return self._game.tracking
 
     @property
+    def beside(self) -> bool:
+        """Whether the server shares its caller's processor; see `HookedGame.beside`."""
+        return self._game.beside
+
+    @beside.setter
+    def beside(self, wanted: bool) -> None:
+        self._game.beside = wanted
+
+    @property
     def pid(self) -> int:
         """The server's process id."""
         return self._game.pid

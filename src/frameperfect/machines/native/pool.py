@@ -19,7 +19,14 @@ class NativePool(MachinePool):
     def __init__(self, spec: MachineSpec, size: int, settings: PoolSettings) -> None:
         self._waiting: list[tuple[int, NativeMachine]] | None = None
         self._late: dict[int, str] = {}
-        super().__init__(lambda: NativeMachine(spec), size, settings)
+
+        def opened() -> NativeMachine:
+            machine = NativeMachine(spec)
+            if size > 1:  # they run at once
+                machine.beside = False
+            return machine
+
+        super().__init__(opened, size, settings)
 
     def send(self, masks: NDArray[np.uint32], active: NDArray[np.bool_] | None = None) -> None:
         """See `Pool.send`."""
