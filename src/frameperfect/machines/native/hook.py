@@ -12,7 +12,7 @@ import ctypes
 import enum
 import os
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -137,7 +137,7 @@ class HookedGame:
         self.crash: MachineCrashed | None = None
         self._asked = False
         self._served = 0
-        self._beside = True
+        self._beside, self._at = True, -1
         descriptors = (self._channel.fd, self._views.fd)
         told = ":".join(map(str, (version, *descriptors, players, int(network))))
         variables = {
@@ -186,8 +186,13 @@ class HookedGame:
     @beside.setter
     def beside(self, wanted: bool) -> None:
         self.require_alive()
-        self._beside = wanted
-        self._run_on({_processor()} if wanted else os.sched_getaffinity(0))
+        self._beside, self._at = wanted, -1
+        self._run_on(os.sched_getaffinity(0))
+
+    def _come_to_caller(self) -> None:
+        if (here := _processor()) != self._at:
+            self._at = here
+            self._run_on({here})
 
     def _run_on(self, processors: set[int]) -> None:
         with contextlib.suppress(ProcessLookupError):  # it ended, which the next request says
@@ -208,6 +213,8 @@ class HookedGame:
         self.require_alive()
         if self._asked:  # a Ctrl-C left the last reply unread
             self._receive()
+        if self._beside and self._served % _FOLLOW == 1:
+            self._come_to_caller()
         self._channel.post(op, message)
         self._asked = True
 
@@ -217,15 +224,14 @@ class HookedGame:
         if status:
             raise MachineError(reply.decode(errors="replace"))
         self._served += 1
-        if self._beside and self._served % _FOLLOW == 1:
-            self._run_on({_processor()})
         if self._served % 4096 == 0:
             self._program.trim(_MOST_LOG)
         return reply
 
     def _receive(self, timeout: float | None = None) -> tuple[int, bytes]:
         try:
-            received: tuple[int, bytes] | None = self._channel.receive(timeout)
+            with self._side_by_side():
+                received: tuple[int, bytes] | None = self._channel.receive(timeout)
         except EOFError:
             self._fate = self._program.obituary()
             self.crash = MachineCrashed(f"the game's process {self._fate}")
@@ -235,6 +241,19 @@ class HookedGame:
             raise TimeoutError
         self._asked = False
         return received
+
+    @contextlib.contextmanager
+    def _side_by_side(self) -> Iterator[None]:
+        """Wait here: the kernel would wake this thread on any processor that sleeps, away from the game's."""
+        anywhere = os.sched_getaffinity(0)
+        if self._at not in anywhere:
+            yield
+            return
+        os.sched_setaffinity(0, {self._at})
+        try:
+            yield
+        finally:
+            os.sched_setaffinity(0, anywhere)
 
     def require_alive(self) -> None:
         """Raise `MachineCrashed` once the game has ended or was closed."""
