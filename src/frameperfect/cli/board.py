@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from frameperfect.cli.app import Failed, Refused, app, console, example, say
+from frameperfect.cli.env_options import GameArgument
 from frameperfect.cli.movies import MOVIE_FORMATS
 from frameperfect.cli.proven import Proven, digest_of, prove, recall
 from frameperfect.cli.runs import CONFIG, RUNS, read_run
@@ -41,7 +42,7 @@ class Candidate:
     epilog=example("board Airstriker-Genesis", "board Airstriker-Genesis --add mine.fpm --by 'my name'")
 )
 def board(
-    game: Annotated[str, typer.Argument(help="A game's name, or the folder of its game.toml.")],
+    game: GameArgument,
     add: Annotated[
         Path | None, typer.Option(metavar="MOVIE", help="Verify a movie in a fresh process, and put it on.")
     ] = None,

@@ -9,12 +9,12 @@ import typer
 
 from frameperfect.cli.app import Refused, app, example, may_replace, say
 from frameperfect.cli.env_options import (
-    ActionPreset,
-    Core,
-    FrameSkip,
-    Game,
-    MaxSteps,
-    Observation,
+    ActionsOption,
+    CoreOption,
+    FrameSkipOption,
+    GameArgument,
+    MaxStepsOption,
+    ObservationOption,
     env_choices,
 )
 
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     )
 )
 def demonstrations(
-    game: Game,
+    game: GameArgument,
     movies: Annotated[list[Path], typer.Argument(help="Runs of it, whoever played them.")],
     out: Annotated[Path, typer.Option(help="The file: .npz.")],
-    observation: Observation = None,
-    actions: ActionPreset = None,
-    frame_skip: FrameSkip = 4,
-    max_steps: MaxSteps = None,
+    observation: ObservationOption = None,
+    actions: ActionsOption = None,
+    frame_skip: FrameSkipOption = 4,
+    max_steps: MaxStepsOption = None,
     state_every: Annotated[
         int, typer.Option(min=0, help="Keep a state to begin at every so many steps; 0: none.")
     ] = 8,
-    core: Core = None,
+    core: CoreOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Replay movies exactly; keep what an agent would have seen, done and got, and states to begin at."""

@@ -39,6 +39,7 @@ COMPONENTS = (
     Component("tensorboard", "tensorboard", "learn", "training curves in a browser"),
     Component("optuna", "optuna", "sweep", "settings searched for by trials"),
     Component("ray", "ray", "ray", "actors and islands on a cluster"),
+    Component("pettingzoo", "pettingzoo", "multi", "several agents in one game"),
     Component("pygame-ce", "pygame", "play", "the window to play and to watch in"),
     Component("av", "av", "view", "MP4 videos"),
     Component("pillow", "PIL", "view", "GIFs, picture sheets, the panel beneath a video"),

@@ -1,4 +1,4 @@
-"""What commands that make an agent's environment ask alike, and the environment that the answers are."""
+"""What several commands ask alike of a game and an agent's environment, and the environment that the answers are."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ from typing import Annotated, Any
 
 import typer
 
-Game = Annotated[str, typer.Argument(help="A game's name, or the folder of its game.toml.")]
-Algo = Annotated[str, typer.Option(help="ppo, a2c, dqn, rainbow, iqn or rainbow-iqn.")]
-Observation = Annotated[
+GameArgument = Annotated[str, typer.Argument(help="A game's name, or the folder of its game.toml.")]
+AlgoOption = Annotated[str, typer.Option(help="ppo, a2c, dqn, rainbow, iqn or rainbow-iqn.")]
+ObservationOption = Annotated[
     str | None, typer.Option(help="features, ram, pixels, or a range such as ram[0x0:0x100].")
 ]
-ActionPreset = Annotated[str | None, typer.Option(help="A preset of the game, buttons, or discrete.")]
-Envs = Annotated[int, typer.Option(min=1, help="Environments stepped together.")]
-FrameSkip = Annotated[int, typer.Option(min=1, help="Frames that a step holds its action.")]
-Sticky = Annotated[float, typer.Option(min=0, max=0.99, help="Chance that a frame repeats the last input.")]
-MaxSteps = Annotated[int | None, typer.Option(min=1, help="Cut episodes after so many steps.")]
-Start = Annotated[
+ActionsOption = Annotated[str | None, typer.Option(help="A preset of the game, buttons, or discrete.")]
+EnvsOption = Annotated[int, typer.Option(min=1, help="Environments stepped together.")]
+FrameSkipOption = Annotated[int, typer.Option(min=1, help="Frames that a step holds its action.")]
+StickyOption = Annotated[
+    float, typer.Option(min=0, max=0.99, help="Chance that a frame repeats the last input.")
+]
+MaxStepsOption = Annotated[int | None, typer.Option(min=1, help="Cut episodes after so many steps.")]
+StartOption = Annotated[
     str | None,
     typer.Option(help="A start of the game, or several by commas: each episode draws one of them."),
 ]
-Core = Annotated[str | None, typer.Option(help="Another core than the game's own.")]
+CoreOption = Annotated[str | None, typer.Option(help="Another core than the game's own.")]
 
 
 def env_choices(*, start: str | None = None, **options: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from frameperfect.cli.app import Interrupted, Refused, app, example, may_replace, say
+from frameperfect.cli.env_options import CoreOption, GameArgument
 from frameperfect.cli.search_view import Interrupts, View
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ SEARCHES = Path("searches")
     )
 )
 def search(
-    game: Annotated[str, typer.Argument(help="A game's name, or the folder of its game.toml.")],
+    game: GameArgument,
     name: Annotated[
         str | None, typer.Option("--search", help="Which of the searches in game.toml; the first.")
     ] = None,
@@ -58,7 +59,7 @@ def search(
     policy_share: Annotated[
         float, typer.Option(min=0.03, max=1, help="The part that it leads; in the rest actions are random.")
     ] = 0.5,
-    core: Annotated[str | None, typer.Option(help="Another core than the game's own.")] = None,
+    core: CoreOption = None,
     allow_drift: Annotated[
         bool, typer.Option("--allow-drift", help="Search a machine that is not deterministic.")
     ] = False,

@@ -21,16 +21,16 @@ import typer
 
 from frameperfect.cli.app import Interrupted, Refused, app, console, example, say
 from frameperfect.cli.env_options import (
-    ActionPreset,
-    Algo,
-    Core,
-    Envs,
-    FrameSkip,
-    Game,
-    MaxSteps,
-    Observation,
-    Start,
-    Sticky,
+    ActionsOption,
+    AlgoOption,
+    CoreOption,
+    EnvsOption,
+    FrameSkipOption,
+    GameArgument,
+    MaxStepsOption,
+    ObservationOption,
+    StartOption,
+    StickyOption,
     env_choices,
 )
 from frameperfect.errors import LearningError, MissingComponent
@@ -61,9 +61,9 @@ HEARTBEAT, SILENCE = 20, 90
     )
 )
 def sweep(
-    game: Game,
+    game: GameArgument,
     run: Annotated[str | None, typer.Option(help="The sweep's name: it lies in runs/NAME.")] = None,
-    algo: Algo = "ppo",
+    algo: AlgoOption = "ppo",
     rnd: Annotated[
         bool, typer.Option("--rnd", help="Reward what is new as well, and search its settings.")
     ] = False,
@@ -76,14 +76,14 @@ def sweep(
         Path | None, typer.Option(help="TOML or YAML: what to search, in place of what suits the algorithm.")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML or YAML: settings that all trials share.")] = None,
-    observation: Observation = None,
-    actions: ActionPreset = None,
-    envs: Envs = 16,
-    frame_skip: FrameSkip = 4,
-    sticky: Sticky = 0.0,
-    max_steps: MaxSteps = None,
-    start: Start = None,
-    core: Core = None,
+    observation: ObservationOption = None,
+    actions: ActionsOption = None,
+    envs: EnvsOption = 16,
+    frame_skip: FrameSkipOption = 4,
+    sticky: StickyOption = 0.0,
+    max_steps: MaxStepsOption = None,
+    start: StartOption = None,
+    core: CoreOption = None,
     seed: Annotated[int, typer.Option(help="Of the search and of every trial.")] = 0,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a sweep, or help one that another process runs.")

@@ -12,16 +12,16 @@ import typer
 
 from frameperfect.cli.app import Interrupted, Refused, app, console, example
 from frameperfect.cli.env_options import (
-    ActionPreset,
-    Algo,
-    Core,
-    Envs,
-    FrameSkip,
-    Game,
-    MaxSteps,
-    Observation,
-    Start,
-    Sticky,
+    ActionsOption,
+    AlgoOption,
+    CoreOption,
+    EnvsOption,
+    FrameSkipOption,
+    GameArgument,
+    MaxStepsOption,
+    ObservationOption,
+    StartOption,
+    StickyOption,
     env_choices,
 )
 
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     )
 )
 def train(
-    game: Game,
+    game: GameArgument,
     run: Annotated[str | None, typer.Option(help="The run's name: it lies in runs/NAME.")] = None,
-    algo: Algo = "ppo",
+    algo: AlgoOption = "ppo",
     rnd: Annotated[
         bool, typer.Option("--rnd", help="Reward what is new as well (random network distillation).")
     ] = False,
@@ -49,14 +49,14 @@ def train(
         int | None, typer.Option(min=1, help="Stop after so many steps of all environments.")
     ] = None,
     minutes: Annotated[float | None, typer.Option(min=0.001, help="Stop after so long.")] = None,
-    observation: Observation = None,
-    actions: ActionPreset = None,
-    envs: Envs = 16,
-    frame_skip: FrameSkip = 4,
-    sticky: Sticky = 0.0,
-    max_steps: MaxSteps = None,
-    start: Start = None,
-    core: Core = None,
+    observation: ObservationOption = None,
+    actions: ActionsOption = None,
+    envs: EnvsOption = 16,
+    frame_skip: FrameSkipOption = 4,
+    sticky: StickyOption = 0.0,
+    max_steps: MaxStepsOption = None,
+    start: StartOption = None,
+    core: CoreOption = None,
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, help="Train so many agents, one seed each.")] = 1,
     config: Annotated[

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from frameperfect.cli.app import Refused, app, console, example, may_replace
+from frameperfect.cli.env_options import CoreOption
 from frameperfect.cli.film import HudOption, OverlayOption, ShowOption
 from frameperfect.cli.keys import own_keys
 from frameperfect.cli.movies import MOVIE_FORMATS, print_replay
@@ -119,7 +120,7 @@ def record(
     ] = None,
     seed: SeedOption = 0,
     sticky: StickyOption = None,
-    core: Annotated[str | None, typer.Option(help="Another core than the game's own.")] = None,
+    core: CoreOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace what --out names.")] = False,
 ) -> None:
     """Record an agent or a random player as a movie; the best of several episodes by its return."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from frameperfect.cli.app import Interrupted, Refused, app, example, may_replace
+from frameperfect.cli.env_options import CoreOption
 from frameperfect.cli.film import OverlayOption, ShowOption, panel_names
 from frameperfect.cli.keys import own_keys
 from frameperfect.cli.movies import MOVIE_FORMATS
@@ -49,7 +50,7 @@ def play(
         int | None, typer.Option("--from", min=0, help="Take the movie over at this frame.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Record to this movie: .fpm, .fm2 or .bk2.")] = None,
-    core: Annotated[str | None, typer.Option(help="Another core than the game's own.")] = None,
+    core: CoreOption = None,
     scale: Annotated[
         int | None, typer.Option(min=1, max=16, help="Enlarge by so much; otherwise as the desktop allows.")
     ] = None,

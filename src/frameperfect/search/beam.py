@@ -46,7 +46,8 @@ def beam(
         budget: when to stop; its memory bounds states, hashes and histories together.
         seed: decides between states of equal rank.
         width: the most states of a generation, instead of the problem's own.
-        running: how it runs: `watch`, `stop`, `pause`, `checkpoint`, `resume`, as `driver.Driver` has them.
+        running: how it runs, as `driver.Driver` has it: `watch`, `stop`, `pause`, `tell`, `checkpoint`,
+            `resume`.
 
     Raises:
         SearchError: the memory does not hold one batch, or the checkpoint is another search's.

@@ -44,6 +44,7 @@ BEYOND = 1 << 14
 """Pixels, more than a screen has."""
 FULL = 0.95
 """Of the memory: the search ends there with what it has."""
+_COUNTS = ("states", "failed", "again", "led", "astray")
 
 
 def go_explore(
@@ -385,6 +386,3 @@ class GoExplore(Method):
             every.append(cell)
         self._sort(every[: len(states)])
         self.best, self.winner = every[len(states)], every[len(states) + 1] if meta["won"] else None
-
-
-_COUNTS = ("states", "failed", "again", "led", "astray")

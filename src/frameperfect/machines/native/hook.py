@@ -26,11 +26,9 @@ from frameperfect.workers.child import Program
 
 VERSION = 1
 MAX_PLAYERS = 16
-INPUT_WORDS = 10
 RECORD_SIZE = 128
 RECORDS_AT, WATCHED_AT = 4096, 8192
 MAX_WATCHED = 64 << 10
-MAX_SLOTS = 256
 STATUS = struct.Struct("<QII")
 """In the first page of the views: ticks, ready players, closed players (bit i: player i)."""
 STEP = struct.Struct("<I")
@@ -245,7 +243,7 @@ class HookedGame:
     @contextlib.contextmanager
     def _side_by_side(self) -> Iterator[None]:
         """Wait here: the kernel would wake this thread on any processor that sleeps, away from the game's."""
-        anywhere = os.sched_getaffinity(0)
+        anywhere = os.sched_getaffinity(0) if self._beside else set()
         if self._at not in anywhere:
             yield
             return
