@@ -1,4 +1,4 @@
-"""What several commands ask alike of a game and an agent's environment, and the environment that the answers are."""
+"""What several commands ask alike of a game and its environment, and the environment that the answers are."""
 
 from __future__ import annotations
 
