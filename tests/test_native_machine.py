@@ -15,8 +15,7 @@ import pytest
 
 from frameperfect.errors import MachineError, StateMismatch, Unsupported
 from frameperfect.machine import Capability, MachineSpec, PortInput, open_machine, seal_state
-from frameperfect.machines.native import NativePool, places, program
-from frameperfect.machines.native import machine as native
+from frameperfect.machines.native import NativePool, lockstep, places, program
 from frameperfect.machines.native.controls import PLAYER, encode, to_wire
 from frameperfect.machines.native.history import seal
 from frameperfect.machines.native.hook import WATCHED_AT, Watch
@@ -230,7 +229,7 @@ def test_futures_are_equal_across_slots(tracking: str) -> None:
     with NativeMachine(spec("Tutorial", 3, tracking=tracking)) as machine:
         assert not tracking or machine.tracking == "comparing"
         states, futures = [], []
-        for _ in range(native.SLOTS + 8 if not tracking else 6):
+        for _ in range(lockstep.SLOTS + 8 if not tracking else 6):
             machine.advance(rng.integers(1 << 13, size=3).astype(np.uint32), 7)
             states.append(machine.save())
             futures.append(machine.hash())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from frameperfect.machine import Machine, MachineSpec
+from frameperfect.machines.native.choice import open_game
 from frameperfect.machines.native.machine import NativeMachine
 from frameperfect.machines.native.pool import NativePool
 from frameperfect.machines.native.program import has, maps, recognise
@@ -12,10 +13,10 @@ __all__ = ["NativeMachine", "NativePool", "has", "maps", "open", "pool", "recogn
 
 
 def open(spec: MachineSpec) -> Machine:
-    """Start a server, `spec.program` or the installed one, and let its players in."""
-    return NativeMachine(spec)
+    """Start a game, `spec.program` or the installed one, and bring it to its first moment."""
+    return open_game(spec)
 
 
 def pool(spec: MachineSpec, size: int, settings: PoolSettings) -> Pool:
-    """`size` servers, a process each."""
+    """`size` games, a process each."""
     return NativePool(spec, size, settings)

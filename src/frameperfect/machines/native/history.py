@@ -11,7 +11,6 @@ import hashlib
 import struct
 
 from frameperfect.errors import StateMismatch
-from frameperfect.machines.native.controls import PORT_SIZE
 
 _HEAD = struct.Struct("<16s16s")
 """Of a payload: the hash of all that follows, and of the machine's memory at this moment."""
@@ -20,10 +19,12 @@ MAX_RUN = (1 << 32) - 1
 
 
 class History:
-    """Inputs and how long each was held, one after the other; equal pasts are equal bytes."""
+    """Inputs, `input_size` bytes each, and how long each was held, one after the other; equal pasts are equal
+    bytes.
+    """
 
-    def __init__(self, players: int) -> None:
-        self._size = _RUN.size + players * PORT_SIZE
+    def __init__(self, input_size: int) -> None:
+        self._size = _RUN.size + input_size
         self._closed = bytearray()
         self._inputs = b""
         self._held = 0

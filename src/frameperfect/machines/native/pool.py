@@ -1,4 +1,4 @@
-"""Servers stepped together: each is a process, so they run at once while one thread waits for all."""
+"""Games stepped together: each is a process, so they run at once while one thread waits for all."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ from numpy.typing import NDArray
 
 from frameperfect.errors import MachineCrashed
 from frameperfect.machine import MachineSpec
-from frameperfect.machines.native.machine import NativeMachine
+from frameperfect.machines.native.choice import open_game
+from frameperfect.machines.native.lockstep import LockstepMachine
 from frameperfect.pool import MachinePool, PoolSettings, describe_crashes
 
 
 class NativePool(MachinePool):
-    """N servers. Steps begin in `send`, and `recv` waits for them; with sticky actions, one server after the
-    other, since their frames differ.
+    """N games. Steps begin in `send`, and `recv` waits for them; with sticky actions or pictures, one game
+    after the other, since there is something to do between their frames.
     """
 
     def __init__(self, spec: MachineSpec, size: int, settings: PoolSettings) -> None:
-        self._waiting: list[tuple[int, NativeMachine]] | None = None
+        self._waiting: list[tuple[int, LockstepMachine]] | None = None
         self._late: dict[int, str] = {}
 
-        def opened() -> NativeMachine:
-            machine = NativeMachine(spec)
+        def opened() -> LockstepMachine:
+            machine = open_game(spec)
             if size > 1:  # they run at once
                 machine.beside = False
+            machine.drawing = settings.video is not None
             return machine
 
         super().__init__(opened, size, settings)
@@ -31,7 +33,7 @@ class NativePool(MachinePool):
     def send(self, masks: NDArray[np.uint32], active: NDArray[np.bool_] | None = None) -> None:
         """See `Pool.send`."""
         super().send(masks, active)
-        if self.settings.sticky:
+        if self.settings.sticky or self.settings.video is not None:
             return
         self._waiting, self._late = [], {}
         for index, ports in enumerate(masks.tolist()):
@@ -69,13 +71,13 @@ class NativePool(MachinePool):
         machine = self._native(index)
         np.take(machine.views, self._places_of(machine), out=self.rows[index])
 
-    def _places_of(self, machine: NativeMachine) -> NDArray[np.int64]:
+    def _places_of(self, machine: LockstepMachine) -> NDArray[np.int64]:
         if not hasattr(self, "_places"):
             spans = (machine.place_of(span) for span in self.settings.spans)
             self._places = np.concatenate([np.zeros(0, np.int64), *spans])
         return self._places
 
-    def _native(self, index: int) -> NativeMachine:
+    def _native(self, index: int) -> LockstepMachine:
         machine = self._seats[index].machine
-        assert isinstance(machine, NativeMachine)
+        assert isinstance(machine, LockstepMachine)
         return machine
