@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frameperfect.errors import GameError
+from frameperfect.game.formulas import Formulas
 from frameperfect.game.rules import Rules
 from frameperfect.memory import Domain, Variable
 
@@ -69,7 +70,7 @@ def same(one: Any, other: Any) -> bool:
     st.lists(expressions(), min_size=1, max_size=3), st.lists(st.tuples(rows, rows), min_size=2, max_size=4)
 )
 @settings(max_examples=150, deadline=None)
-def test_one_environment_and_a_batch_compute_the_same(
+def test_the_native_program_of_one_environment_or_many_computes_what_numpy_does(
     texts: list[str], steps: list[tuple[bytes, bytes]]
 ) -> None:
     define = {f"d{i}": text for i, text in enumerate(texts)}
@@ -77,25 +78,47 @@ def test_one_environment_and_a_batch_compute_the_same(
         VARIABLES, DOMAINS, define=define, reward={"r": "d0", "s": "delta(d0)"},
         end={"terminated": "d0", "time": "d0"}, features=["d0", "prev.d0"],
     )  # fmt: skip
+    asked = {**{name: name for name in (*VARIABLES, *define)}, "ended": "not not d0", "was": "0 + prev.d0",
+             "s": "delta(d0)"}  # fmt: skip
+    oracle = Formulas(asked, VARIABLES, DOMAINS, define, "oracle")
     batch = rules.batch(2)
     single = [rules.scalar(), rules.scalar()]
     for number, pair in enumerate(steps):
         array = np.frombuffer(b"".join(pair), np.uint8).reshape(2, WIDTH)
+        mine = array[:, np.concatenate([np.arange(at, at + n) for at, n in _places(oracle)])]
         if number == 0:
+            expected, known = oracle.begin(mine)
             batch.begin(array, np.ones(2, bool))
             for episode, row in zip(single, pair, strict=True):
                 episode.begin(row)
         else:
-            results = batch.step(array)
+            expected, known = oracle.step(mine, known, number)
+            reward, terminated, _ = batch.step(array)
+            with np.errstate(all="ignore"):
+                paid = expected["d0"] * 1.0 + expected["s"]
             for i, (episode, row) in enumerate(zip(single, pair, strict=True)):
-                assert all(same(a, b[i]) for a, b in zip(episode.step(row), results, strict=True))
-        with np.errstate(over="ignore"):
-            features = batch.features()
-            for i, episode in enumerate(single):
-                values = batch.values()
-                assert all(same(value, values[name][i]) for name, value in episode.values().items())
-                assert np.array_equal(features[i], episode.features(), equal_nan=True)
-                assert all(same(value, batch.terms()[name][i]) for name, value in episode.terms().items())
+                one, ended, _ = episode.step(row)
+                assert same(one, reward[i]) and same(one, paid[i])
+                assert ended == terminated[i] == expected["ended"][i]
+                assert same(episode.terms()["s"], batch.terms()["s"][i])
+                assert same(episode.terms()["s"], expected["s"][i])
+        values, features = batch.values(), batch.features()
+        for i, episode in enumerate(single):
+            for name, value in episode.values().items():
+                assert same(value, values[name][i]) and same(value, expected[name][i]), name
+                assert isinstance(value, type(expected[name][i].item()))
+            assert same(episode.time(), expected["d0"][i])
+            assert np.array_equal(features[i], episode.features(), equal_nan=True)
+            with np.errstate(over="ignore"):
+                shown = np.array([expected["d0"][i], expected["was"][i]]).astype(np.float32)
+            assert np.array_equal(features[i], shown, equal_nan=True)
+
+
+def _places(oracle: Formulas) -> list[tuple[int, int]]:
+    """Where the oracle's variables lie in a row of all variables."""
+    widths = {name: variable.parsed.width for name, variable in VARIABLES.items()}
+    ends = dict(zip(widths, np.cumsum(list(widths.values())).tolist(), strict=True))
+    return [(ends[name] - widths[name], widths[name]) for name in oracle.layout.variables]
 
 
 def value(text: str, x: int = 0, previous: int = 0, **define: str) -> Any:
@@ -133,6 +156,10 @@ def value(text: str, x: int = 0, previous: int = 0, **define: str) -> Any:
 )
 def test_an_expression_means_what_it_says(text: str, x: int, previous: int, expected: float) -> None:
     assert value(text, x, previous) == expected
+    formulas = Formulas({"result": text}, {"x": Variable("x", 0, "<i2")}, DOMAINS, {}, "formulas")
+    _, known = formulas.begin(np.frombuffer(struct.pack("<h", previous), np.uint8)[None])
+    by_numpy, _ = formulas.step(np.frombuffer(struct.pack("<h", x), np.uint8)[None], known, 1)
+    assert by_numpy["result"].tolist() == [expected]
 
 
 def test_defines_use_each_other_in_any_order_and_have_a_past() -> None:

@@ -13,6 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from frameperfect.errors import GameError
+from frameperfect.game.rules import Rules
 from frameperfect.memory import Domain, Layout, Reader, Span, Variable
 
 ORDERS = ("<", ">", "|", "=", "<>", "><")
@@ -80,7 +81,7 @@ def machine(domains: dict[str, Domain], memory: dict[str, np.ndarray]) -> Any:
 
 @given(st.data(), st.integers(1, 4))
 @settings(max_examples=60, deadline=None)
-def test_a_row_unpacks_to_what_a_batch_decodes_and_a_slow_reader_reads(
+def test_rules_read_from_a_row_what_a_batch_decodes_and_a_slow_reader_reads(
     data: st.DataObject, swap: int
 ) -> None:
     swap = {1: 1, 2: 2, 3: 4, 4: 8}[swap]
@@ -96,8 +97,10 @@ def test_a_row_unpacks_to_what_a_batch_decodes_and_a_slow_reader_reads(
         [np.concatenate([ram[s.offset : s.offset + s.length] for s in layout.spans]) for ram in console]
     )
     columns = layout.decode(rows)
+    rules = Rules(chosen, domains).scalar()
     for row, ram, n in zip(rows, console, range(3), strict=True):
-        values = layout.unpack(row)
+        rules.begin(row)
+        values = list(rules.values().values())
         view = np.empty(size, np.uint8)
         view[np.arange(size) ^ (swap - 1)] = ram
         here = machine(domains, {"ram": view})

@@ -10,4 +10,5 @@ NB_MODULE(_native, m) {
   bind_search(m);
   bind_expand(m);
   bind_ram(m);
+  bind_rules(m);
 }

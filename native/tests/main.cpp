@@ -16,6 +16,7 @@
 #include "tests/hook_tests.hpp"
 #include "tests/ram_tests.hpp"
 #include "tests/replay_tests.hpp"
+#include "tests/rules_tests.hpp"
 #include "tests/search_tests.hpp"
 #include "video/preprocessor.hpp"
 
@@ -338,6 +339,8 @@ int main(int argc, char** argv) {
   RUN(a_set_tells_what_is_new)
   RUN(a_sum_tree_is_a_plain_list)
   RUN(n_step_returns_end_with_the_episode)
+  RUN(many_environments_compute_what_one_does)
+  RUN(a_program_that_leaves_its_registers_is_found)
   RUN(comparisons_keep_what_a_plain_loop_keeps)
   RUN(a_snapshot_has_the_consoles_order)
   std::printf("  expanding_does_alike_on_any_number_of_cores\n");

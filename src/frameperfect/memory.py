@@ -492,8 +492,6 @@ class Layout:
     variables: dict[str, Variable]
     spans: tuple[Span, ...]
     width: int
-    unpack: Callable[[Any], tuple[int | float, ...]]
-    """`unpack(row)`: the values of one row (bytes-like, at least `width` bytes), in the variables' order."""
 
     def __init__(
         self, variables: Mapping[str, Variable], domains: Mapping[str, Domain], raw: Sequence[Span] = ()
@@ -505,7 +503,6 @@ class Layout:
         for variable in self.variables.values():
             self._offsets.append(self.width)
             self.width += variable.parsed.width
-        self.unpack = self._compile()
         # Integers of one native type are decoded together: their places in `variables`, their bytes in a row.
         members: dict[str, list[int]] = {}
         self._single: list[tuple[int, Variable]] = []
@@ -536,38 +533,6 @@ class Layout:
         for number, variable in self._partial:
             values[number] = _refine(variable, values[number])
         return {name: values[number] for number, name in enumerate(self.variables)}
-
-    def _compile(self) -> Callable[[Any], tuple[int | float, ...]]:
-        """One `struct` call for the little-endian and bytewise parts, one for the big-endian ones if any."""
-        formats = {"<": "<", ">": ">"}
-        targets: dict[str, list[str]] = {"<": [], ">": []}
-        values = []
-        for number, variable in enumerate(self.variables.values()):
-            parsed = variable.parsed
-            if parsed.struct is not None:
-                order, raw = parsed.struct[0], f"v{number}"
-                formats[order] += parsed.struct[1]
-                targets[order].append(raw)
-            else:
-                order = "<"
-                parts = [f"v{number}_{i}" for i in range(parsed.width)]
-                formats[order] += "B" * parsed.width
-                targets[order] += parts
-                raw = _from_bytes(variable, parts)
-            formats[">" if order == "<" else "<"] += f"{parsed.width}x"
-            values.append(_formula(variable, raw))
-        used = [order for order in targets if targets[order]]
-        if not used:
-            return lambda row: ()
-        unpackers = {order: struct.Struct(formats[order]).unpack_from for order in used}
-        if len(used) == 1 and values == targets[used[0]]:
-            return unpackers[used[0]]
-        names = {"<": "little", ">": "big"}
-        lines = [f" {', '.join(targets[order])}, = {names[order]}(row)" for order in used]
-        source = "\n".join(["def f(row):", *lines, f" return ({', '.join(values)},)"])
-        unpack: Callable[[Any], tuple[int | float, ...]]
-        unpack = _function(source, **{names[order]: unpackers[order] for order in used})
-        return unpack
 
 
 def _native_integer(variable: Variable) -> str | None:

@@ -112,8 +112,9 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, Any, Any]):  # type: ignore[misc]
         count = len(pool.controllers)
         self._turn = _turned(self._rules.layout.spans, domains, count)
         self._log = InputLog(pool)
-        self._episodes = [self._rules.scalar() for _ in range(count)]
-        self._places = [place_rules.scalar() for _ in range(count)] if place_rules is not None else []
+        self._episodes = self._rules.batch(count)
+        self._everyone = np.ones(count, np.bool_)
+        self._places = place_rules.batch(count) if place_rules is not None else None
         if place_rules is not None:
             self._place_turn = _turned(place_rules.layout.spans, domains, count)
         self.metadata = {"name": setup.game.name, "render_modes": [], "is_parallelizable": True}
@@ -166,15 +167,10 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, Any, Any]):  # type: ignore[misc]
         self._start, self._steps, self._ranks = drawn.start, 0, {}
         self._log.begin(0)
         self.agents = self.possible_agents.copy()
-        for episode, row in zip(self._episodes, self._rows(self._turn), strict=True):
-            episode.begin(row)
-        if self._places:
-            for place, row in zip(self._places, self._rows(self._place_turn), strict=True):
-                place.begin(row)
-        return (
-            {name: self._episodes[number].features() for name, number in self._number.items()},
-            {name: self._info(number) for name, number in self._number.items()},
-        )
+        self._episodes.begin(self._rows(self._turn), self._everyone)
+        if self._places is not None:
+            self._places.begin(self._rows(self._place_turn), self._everyone)
+        return self._observations(), {name: self._info(name) for name in self.agents}
 
     def step(
         self, actions: Mapping[str, Any]
@@ -197,25 +193,23 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, Any, Any]):  # type: ignore[misc]
             return self._crashed()
         self._log.append()
         self._steps += 1
-        rows = self._rows(self._turn)
+        paid, ended, cut = self._episodes.step(self._rows(self._turn))
         late = self._setup.max_steps is not None and self._steps >= self._setup.max_steps
-        observations, infos = {}, {}
-        rewards: dict[str, float] = {}
-        terminations: dict[str, bool] = {}
-        truncations: dict[str, bool] = {}
-        for name in self.agents:
-            number = self._number[name]
-            episode = self._episodes[number]
-            rewards[name], terminations[name], truncated = episode.step(rows[number])
-            truncations[name] = truncated or (late and not terminations[name])
-            observations[name] = episode.features()
+        agents, number = self.agents, self._number
+        rewards, terminations = _of(agents, number, paid), _of(agents, number, ended)
+        truncations = _of(agents, number, (cut | ~ended) if late else cut)
+        observations = self._observations()
         self._rank()
-        if self._places:
+        if self._places is not None:
             self._eliminate(rewards, terminations)
-        for name in self.agents:
-            infos[name] = self._info(self._number[name])
-        self.agents = [name for name in self.agents if not (terminations[name] or truncations[name])]
+        infos = {name: self._info(name) for name in agents}
+        if any(terminations.values()) or any(truncations.values()):
+            self.agents = [name for name in agents if not (terminations[name] or truncations[name])]
         return observations, rewards, terminations, truncations, infos
+
+    def _observations(self) -> Observations:
+        seen = self._episodes.features()
+        return {name: seen[self._number[name]] for name in self.agents}
 
     def _rows(self, turn: NDArray[np.intp]) -> NDArray[np.uint8]:
         """(agents, K): the machine's bytes as each agent's rules see them."""
@@ -224,17 +218,16 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, Any, Any]):  # type: ignore[misc]
 
     def _rank(self) -> None:
         """Those who reached the goal at this step come after all who did before, and beside each other."""
-        winners = [name for name in self.agents if self._episodes[self._number[name]].success]
-        self._ranks.update(dict.fromkeys(winners, len(self._ranks) + 1))
+        if self._episodes.success.any():
+            winners = [name for name in self.agents if self._episodes.success[self._number[name]]]
+            self._ranks.update(dict.fromkeys(winners, len(self._ranks) + 1))
 
     def _eliminate(self, rewards: dict[str, float], terminations: dict[str, bool]) -> None:
-        rows = self._rows(self._place_turn)
-        seen = {}
-        for name in self.agents:
-            place = self._places[self._number[name]]
-            place.step(rows[self._number[name]])
-            seen[name] = place.features()
-        _, x, y = max(seen.values(), key=lambda place: float(place[0]))
+        assert self._places is not None
+        self._places.step(self._rows(self._place_turn))
+        places = self._places.features().tolist()
+        seen = {name: places[self._number[name]] for name in self.agents}
+        _, x, y = max(seen.values(), key=lambda place: place[0])
         for name, (_, own_x, own_y) in seen.items():
             if not terminations[name] and (abs(own_x - x) > SCREEN[0] or abs(own_y - y) > SCREEN[1]):
                 terminations[name] = True
@@ -244,20 +237,21 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, Any, Any]):  # type: ignore[misc]
             terminations[left[0]] = True
             rewards[left[0]] += OUT
 
-    def _info(self, number: int) -> dict[str, Any]:
-        info: dict[str, Any] = self._episodes[number].values()
-        info["success"] = self._episodes[number].success
-        if rank := self._ranks.get(self.possible_agents[number]):
-            info["rank"] = rank
+    def _info(self, name: str) -> dict[str, Any]:
+        number = self._number[name]
+        info: dict[str, Any] = self._episodes.one(number)
+        info["success"] = bool(self._episodes.success[number])
+        if name in self._ranks:
+            info["rank"] = self._ranks[name]
         return info
 
     def _crashed(
         self,
     ) -> tuple[Observations, dict[str, float], dict[str, bool], dict[str, bool], Infos]:
         """The game died: the episode is cut off, and the next reset starts another."""
+        observations = self._observations()
         lost, self.agents = self.agents, []
         self._pool.replace(0)
-        observations = {name: self._episodes[self._number[name]].features() for name in lost}
         infos = {name: {"crashed": True} for name in lost}
         return (
             observations,
@@ -278,6 +272,12 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, Any, Any]):  # type: ignore[misc]
         """Free the machine; closing twice is harmless."""
         self.agents = []
         self._pool.close()
+
+
+def _of(agents: Sequence[str], number: Mapping[str, int], values: NDArray[Any]) -> dict[str, Any]:
+    """What (agents,) values are for those who still play."""
+    plain = values.tolist()
+    return {name: plain[number[name]] for name in agents}
 
 
 def _copy(space: spaces.Space[Any]) -> spaces.Space[Any]:

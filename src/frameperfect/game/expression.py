@@ -403,7 +403,7 @@ def fold(node: Node) -> Node:
     if not node.args or any(arg.op != "const" for arg in node.args):
         return node
     with np.errstate(all="ignore"):
-        value = build("f", [], [], [node], SCALAR, {})()[0]
+        value = build("f", [], [], [node], {})()[0].item()
     return (
         Node("const", (), node.kind, int(value), int(value), value)
         if node.kind != "float"
@@ -422,7 +422,7 @@ def previous_is_now(node: Node) -> Node:
 
 
 # -- tree to function --------------------------------------------------------------------------------------
-# Templates of Python source, one set for scalars and one for arrays. {0}… are the arguments, {t} and {u}
+# Templates of Python source that works on arrays. {0}… are the arguments, {t} and {u}
 # fresh local names. Conditions are evaluated before what they guard, so a name bound in one is known there.
 
 
@@ -441,57 +441,27 @@ def _array_over(operation: Callable[[Any, Any], Any]) -> Callable[[Any, Any], An
     return over
 
 
-@dataclass(frozen=True, slots=True)
-class Backend:
-    """Source templates by operation, and the functions they call."""
-
-    templates: Mapping[str, str]
-    scope: Mapping[str, Any]
-
-
-_SHARED = {
+_TEMPLATES = {
     "-": "({0} - {1})", "+": "({0} + {1})", "*": "({0} * {1})", "~": "(~{0})", "**": "power({0}, {1})",
     "&": "({0} & {1})", "|": "({0} | {1})", "^": "({0} ^ {1})", "<<": "({0} << {1})", ">>": "({0} >> {1})",
     "bool": "({0} != 0)", "step": "step", "abs": "abs({0})",
+    "int": "{0}.astype(int64)", "float": "{0}.astype(float64)",
+    "not": "(~{0})", "if": "where({0}, {1}, {2})",
+    "min int": "minimum({0}, {1})", "max int": "maximum({0}, {1})",
+    "/": "divide({0}, {1})", "//": "floor_divide({0}, {1})", "%": "remainder({0}, {1})",
     "/ safe": "({0} / {1})", "// safe": "({0} // {1})", "% safe": "({0} % {1})",
+    "min": "where(({t} := {0}) < ({u} := {1}), {t}, {u})",
+    "max": "where(({t} := {0}) > ({u} := {1}), {t}, {u})",
+    "sign": "((({t} := {0}) > 0).astype(int64) - ({t} < 0))",
+    "floor": "({0} // 1.0)",
+    "sqrt": "sqrt(where(({t} := {0}) > 0, {t}, 0))",
 }  # fmt: skip
-
-SCALAR = Backend(
-    {
-        **_SHARED,
-        "int": "(+{0})", "float": "({0} * 1.0)", "not": "(not {0})", "if": "({1} if {0} else {2})",
-        "/": "({0} / {t} if ({t} := {1}) else 0.0)",
-        "//": "({0} // {t} if ({t} := {1}) else 0)",
-        "%": "({0} % {t} if ({t} := {1}) else 0)",
-        "min": "({t} if ({t} := {0}) < ({u} := {1}) else {u})",
-        "max": "({t} if ({t} := {0}) > ({u} := {1}) else {u})",
-        "sign": "((({t} := {0}) > 0) - ({t} < 0))",
-        "floor": "({0} // 1.0)",
-        "sqrt": "(sqrt({t}) if ({t} := {0}) > 0 else 0.0)",
-    },
-    {"abs": abs, "sqrt": math.sqrt, "power": _power},
-)  # fmt: skip
-
-ARRAY = Backend(
-    {
-        **_SHARED,
-        "int": "{0}.astype(int64)", "float": "{0}.astype(float64)",
-        "not": "(~{0})", "if": "where({0}, {1}, {2})",
-        "min int": "minimum({0}, {1})", "max int": "maximum({0}, {1})",
-        "/": "divide({0}, {1})", "//": "floor_divide({0}, {1})", "%": "remainder({0}, {1})",
-        "min": "where(({t} := {0}) < ({u} := {1}), {t}, {u})",
-        "max": "where(({t} := {0}) > ({u} := {1}), {t}, {u})",
-        "sign": "((({t} := {0}) > 0).astype(int64) - ({t} < 0))",
-        "floor": "({0} // 1.0)",
-        "sqrt": "sqrt(where(({t} := {0}) > 0, {t}, 0))",
-    },
-    {
-        "abs": np.abs, "sqrt": np.sqrt, "power": _power, "where": np.where, "int64": np.int64,
-        "float64": np.float64, "minimum": np.minimum, "maximum": np.maximum,
-        "divide": _array_over(np.true_divide), "floor_divide": _array_over(np.floor_divide),
-        "remainder": _array_over(np.remainder),
-    },
-)  # fmt: skip
+_SCOPE = {
+    "abs": np.abs, "sqrt": np.sqrt, "power": _power, "where": np.where, "int64": np.int64, "bool_": np.bool_,
+    "float64": np.float64, "minimum": np.minimum, "maximum": np.maximum,
+    "divide": _array_over(np.true_divide), "floor_divide": _array_over(np.floor_divide),
+    "remainder": _array_over(np.remainder),
+}  # fmt: skip
 
 
 def build(
@@ -499,30 +469,29 @@ def build(
     parameters: list[str],
     locals_: list[tuple[str, Node | str]],
     results: list[Node],
-    backend: Backend,
     names: Mapping[tuple[str, str], str],
 ) -> Callable[..., tuple[Any, ...]]:
-    """A function of `parameters` that binds `locals_` in order and returns the `results` as a tuple.
+    """A function of `parameters`, arrays, that binds `locals_` in order and returns the `results` as a tuple.
 
     `names` says which local holds a name, by ("now" or "prev", name). A local is an expression or, as a
     string, Python source of ours.
     """
-    emitter = _Emitter(backend, names)
+    emitter = _Emitter(names)
     lines = [f"def {name}({', '.join(parameters)}):"]
     lines += [
         f" {local} = {what if isinstance(what, str) else emitter.source(what)}" for local, what in locals_
     ]
     values = "".join(f"{emitter.source(result)}, " for result in results)
     lines.append(f" return ({values})")
-    scope: dict[str, Any] = {"__builtins__": {}, **backend.scope}
+    scope: dict[str, Any] = {"__builtins__": {}, **_SCOPE}
     exec(compile("\n".join(lines), "<rules>", "exec"), scope)
     function: Callable[..., tuple[Any, ...]] = scope[name]
     return function
 
 
 class _Emitter:
-    def __init__(self, backend: Backend, names: Mapping[tuple[str, str], str]) -> None:
-        self.backend, self.names, self.fresh = backend, names, 0
+    def __init__(self, names: Mapping[tuple[str, str], str]) -> None:
+        self.names, self.fresh = names, 0
 
     def new(self) -> str:
         self.fresh += 1
@@ -536,15 +505,15 @@ class _Emitter:
             return self.names[op, str(node.value)]
         args = [self.source(arg) for arg in node.args]
         if op in ("and", "or"):
-            sign = {"and": "&", "or": "|"}[op] if self.backend is ARRAY else op
-            return f"({f' {sign} '.join(args)})"
+            sign = " & " if op == "and" else " | "
+            return f"({sign.join(args)})"
         if op == "compare":
             return self.compare(str(node.value).split(), args)
         if op in ("/", "//", "%") and node.args[1].op == "const" and node.args[1].value:
             op += " safe"
-        elif f"{op} {node.kind}" in self.backend.templates:
+        elif f"{op} {node.kind}" in _TEMPLATES:
             op += f" {node.kind}"  # NumPy's minimum differs from Python's min for floats that are no number
-        return self.backend.templates[op].format(*args, t=self.new(), u=self.new())
+        return _TEMPLATES[op].format(*args, t=self.new(), u=self.new())
 
     def compare(self, ops: list[str], args: list[str]) -> str:
         """`a < b < c` as two comparisons with `b` computed once."""
@@ -553,10 +522,12 @@ class _Emitter:
             keep = self.new()
             parts.append(f"({left} {op} ({keep} := {right}))" if len(ops) > 1 else f"({left} {op} {right})")
             left = keep
-        return f"({(' & ' if self.backend is ARRAY else ' and ').join(parts)})"
+        return f"({' & '.join(parts)})"
 
 
 def _literal(value: int | float | bool | str) -> str:
-    if isinstance(value, float) and not math.isfinite(value):
-        return "(1e999 - 1e999)" if math.isnan(value) else ("1e999" if value > 0 else "(-1e999)")
-    return f"({value!r})"
+    if isinstance(value, float):
+        if math.isfinite(value):
+            return f"float64({value!r})"
+        return "float64(1e999 - 1e999)" if math.isnan(value) else f"float64({'' if value > 0 else '-'}1e999)"
+    return f"bool_({value})" if isinstance(value, bool) else f"int64({value})"
