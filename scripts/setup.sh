@@ -46,7 +46,7 @@ missing=()
 # Torch first and exactly: a range asked for by another package would bring the newest build.
 pip "torch==2.13.0" || missing+=(torch)
 pip --no-build-isolation -e .
-for extra in libretro atari movies learn view play ram sweep multi ray docs dev; do
+for extra in libretro atari movies learn view play ram sweep multi attach ray docs dev; do
   pip --no-build-isolation -e ".[$extra]" || missing+=("$extra")
 done
 if [ ${#missing[@]} -gt 0 ]; then

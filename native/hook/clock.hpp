@@ -10,9 +10,13 @@
 namespace frameperfect::hook {
 
 extern int64_t virtual_ns;  // since an invented start of the machine
+extern int64_t epoch_ns;    // what the time of day is at virtual_ns = 0
 extern bool clock_is_ours;  // set once the hook has its host
 
-inline constexpr int64_t kEpochSeconds = 1'700'000'000;  // what time() says at virtual_ns = 0
+// Take the clock of a game that already runs, and give it back: to the game no time is lost or gained by
+// either.
+void take_clock();
+void give_clock_back();
 
 // The kernel's clock, around all that is interposed.
 inline int64_t real_ns() {

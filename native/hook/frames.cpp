@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "hook/attach.hpp"
 #include "hook/clock.hpp"
 #include "hook/host.hpp"
 #include "hook/module.hpp"
@@ -27,6 +28,7 @@ namespace {
 uint32_t frames_left = 0;
 bool spoken = false;   // the players have sent what they had for the coming tick
 bool ticking = false;  // the last wait ended because the time was over
+bool leaving = false;  // the players have said goodbye, and the game goes on by itself once it has heard that
 uint64_t frames = 0;
 Input input[kMaxPlayers];
 constinit Senses senses;
@@ -128,6 +130,9 @@ void handle(const channel::Message& message) {
       break;
     case Op::kQuit:
       _exit(0);
+    case Op::kRespawn:
+      for (int i = 0; i < network.players; ++i) network.player[i].respawn(virtual_ns);
+      break;
     default:
       throw std::runtime_error("the hook does not know this request");
   }
@@ -137,10 +142,11 @@ void handle(const channel::Message& message) {
 }  // namespace
 
 void serve() {
-  while (frames_left == 0) {
-    const channel::Message message = host->wait();
+  while (frames_left == 0 && host->status().let_go == kStay) {
+    const auto message = host->wait();
+    if (!message) return;
     try {
-      handle(message);
+      handle(*message);
     } catch (const std::exception& wrong) {
       host->refuse(wrong.what());
     }
@@ -157,11 +163,31 @@ static void end_tick() {
   host->answer();
 }
 
+// Leave a game that ran before us as it was: first our players say goodbye, and when the server has heard
+// that it goes on in its own time. True: it has packets to read.
+static bool leave() {
+  if (!leaving) {
+    leaving = true;
+    for (int i = 0; i < network.players; ++i) network.player[i].leave(virtual_ns);
+    if (network.has_packet()) return true;
+  }
+  leaving = spoken = false;
+  frames_left = 0;
+  senses = Senses();
+  watches = WatchList();
+  network.players = 0;
+  give_clock_back();
+  host->status().let_go = kLeft;
+  depart();
+  return false;
+}
+
 // The game waits for packets on `socket`, `ns` at most. True: some are there. False: the time is over.
 static bool wait_for_packets(fd_set* sockets, int count, int64_t ns) {
   if (ticking) end_tick();
   if (network.has_packet()) return true;
   serve();
+  if (host->status().let_go != kStay) return leave();
   if (!spoken) {
     spoken = true;
     for (int i = 0; i < network.players; ++i) network.player[i].speak(input[i], virtual_ns);
@@ -187,10 +213,12 @@ using namespace frameperfect::hook;
 
 extern "C" FRAMEPERFECT_EXPORT int select(int count, fd_set* read, fd_set* write, fd_set* except,
                                           timeval* timeout) {
+  if (on_main_thread()) arrive();
   const bool frame = host != nullptr && read != nullptr && write == nullptr && except == nullptr &&
                      timeout != nullptr && on_main_thread();
   if (!frame) return REAL(select)(count, read, write, except, timeout);
   if (wait_for_packets(read, count, timeout->tv_sec * 1'000'000'000LL + timeout->tv_usec * 1000LL)) return 1;
+  if (host == nullptr) return REAL(select)(count, read, write, except, timeout);
   FD_ZERO(read);
   return 0;
 }

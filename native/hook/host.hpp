@@ -1,5 +1,6 @@
 // The other end: the process that started this game and decides when it goes on.
 #pragma once
+#include <optional>
 #include <span>
 
 #include "channel/channel.hpp"
@@ -13,6 +14,7 @@ struct Host {
   channel::Channel channel;
   channel::SharedMemory views;
   States* states;
+  bool guest;  // the game ran before us, and goes on when we have gone
 
   Status& status() const { return *reinterpret_cast<Status*>(views.mapping()->bytes()); }
   PlayerRecord* records() const {
@@ -20,8 +22,9 @@ struct Host {
   }
   uint8_t* watched() const { return views.mapping()->bytes() + kWatchedAt; }
 
-  // The next request; ends this process when the host has ended.
-  channel::Message wait();
+  // The next request; nothing when the game is to be let go. Where the host started the game and has ended,
+  // this process ends as well.
+  std::optional<channel::Message> wait();
   void answer(std::span<const uint8_t> bytes = {});
   void refuse(const char* why);
 };
@@ -32,6 +35,13 @@ extern Host* host;
 // What there is to do for the host before the game goes on: answers requests until one of them is a step. In
 // frames.cpp.
 void serve();
+
+// Looks after the host from now on, whatever the game's first thread does.
+void watch_host();
+void unwatch_host();
+
+// Ends the wait that the game's first thread is in.
+void wake_game();
 
 // Prints one line and ends the process, which the host reads as the reason.
 [[noreturn]] void give_up(const char* why);

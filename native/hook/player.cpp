@@ -68,6 +68,16 @@ void Player::connect(int number, int64_t now) {
   });
 }
 
+void Player::leave(int64_t now) {
+  if (stage_ == Stage::kAway || stage_ == Stage::kClosed) return;
+  send_control(wire::kClose, stage_ > Stage::kConnecting, now, [](Writer&) {});
+  stage_ = Stage::kAway;
+}
+
+void Player::respawn(int64_t now) {
+  if (playing()) send_chunk(true, now, [](Writer& out) { out.integer(wire::kKill << 1); });
+}
+
 void Player::hear(std::span<const uint8_t> packet, const Huffman& code, int64_t now) {
   if (stage_ == Stage::kAway || stage_ == Stage::kClosed || packet.size() < wire::kHeader) return;
   const uint8_t flags = packet[0] >> 2;

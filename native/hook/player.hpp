@@ -21,6 +21,12 @@ class Player {
   // Begin to join, under the name "agent<number>". `now` is the virtual time in nanoseconds, here as below.
   void connect(int number, int64_t now);
 
+  // Say goodbye, and be away.
+  void leave(int64_t now);
+
+  // Give up this life; the server gives another one.
+  void respawn(int64_t now);
+
   // A packet from the server.
   void hear(std::span<const uint8_t> packet, const Huffman& code, int64_t now);
 

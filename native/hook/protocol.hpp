@@ -8,23 +8,30 @@
 
 namespace frameperfect::hook {
 
-inline constexpr uint32_t kHookVersion = 1;
+inline constexpr uint32_t kHookVersion = 2;
 
 // What the host puts into the game's environment: "version:channel:views:players:network", numbers all.
 inline constexpr char kVariable[] = "FRAMEPERFECT_HOOK";
 
+// What is called in a game that already runs, once this library is loaded there:
+//   const char* frameperfect_attach(const char* told)
+// of "version:host:channel:views:players", where host is a process, and channel and views are descriptors
+// there. Null, or why the hook can't serve; it begins to at the game's next frame.
+#define FRAMEPERFECT_ATTACH frameperfect_attach
+
 enum class Op : uint32_t {
-  kHello = 1,    // -> Hello
-  kStep = 2,     // uint32 frames, then an Input a player; the last frame's views stand when it is answered
-  kJoin = 3,     // the players connect; Status.ready shows who has entered the game, some frames later
-  kPlaces = 4,   // Places: where the game keeps its players
-  kSave = 5,     // uint32 slot: this moment, into it
-  kRestore = 6,  // uint32 slot: back to its moment
-  kMeasure = 7,  // -> Measure: what states cost
-  kRead = 8,     // uint64 address, uint32 length -> bytes of the game's memory
-  kFind = 9,     // the mangled name of a C++ class -> uint64 a live object in the program's own segments
-  kWatch = 10,   // Watch, as many as there are: bytes copied to the views after every step
-  kQuit = 11,    // ends the game; no reply
+  kHello = 1,     // -> Hello
+  kStep = 2,      // uint32 frames, then an Input a player; the last frame's views stand when it is answered
+  kJoin = 3,      // the players connect; Status.ready shows who has entered the game, some frames later
+  kPlaces = 4,    // Places: where the game keeps its players
+  kSave = 5,      // uint32 slot: this moment, into it
+  kRestore = 6,   // uint32 slot: back to its moment
+  kMeasure = 7,   // -> Measure: what states cost
+  kRead = 8,      // uint64 address, uint32 length -> bytes of the game's memory
+  kFind = 9,      // the mangled name of a C++ class -> uint64 a live object in the program's own segments
+  kWatch = 10,    // Watch, as many as there are: bytes copied to the views after every step
+  kQuit = 11,     // ends the game; no reply
+  kRespawn = 12,  // the players give up their lives, to begin new ones
 };
 
 enum Reply : uint32_t { kOk = 0, kError = 1 };
@@ -72,11 +79,15 @@ struct Measure {
   uint64_t tracked_bytes;  // of all memory that a state covers
 };
 
+enum LetGo : uint32_t { kStay = 0, kLeave = 1, kLeft = 2 };
+
 // The first page of the views.
 struct Status {
   uint64_t frames;  // ticks since the server began to wait for us
   uint32_t ready;   // bit i: player i is in the game
   uint32_t closed;  // bit i: the server closed player i's connection
+  uint32_t
+      let_go;  // of a game that ran before us: kStay, written kLeave by the host and kLeft when it is done
 };
 
 inline constexpr uint32_t kRecordsAt = 4096, kWatchedAt = 8192;  // in the views

@@ -20,7 +20,7 @@ enum PacketFlag : uint8_t { kControl = 4, kConnectionless = 8, kCompressed = 32 
 enum ChunkFlag : uint8_t { kVital = 1 };
 enum Control : uint8_t { kKeepAlive = 0, kConnect = 1, kConnectAccept = 2, kAccept = 3, kClose = 4 };
 enum System : int { kInfo = 1, kMapChange = 2, kConReady = 4, kReady = 14, kEnterGame = 15, kInput = 16 };
-enum Game : int { kReadyToEnter = 8, kStartInfo = 20 };
+enum Game : int { kReadyToEnter = 8, kStartInfo = 20, kKill = 22 };
 
 using Token = std::array<uint8_t, 4>;
 inline constexpr Token kTokenMagic = {'T', 'K', 'E', 'N'};

@@ -40,6 +40,7 @@ COMPONENTS = (
     Component("optuna", "optuna", "sweep", "settings searched for by trials"),
     Component("ray", "ray", "ray", "actors and islands on a cluster"),
     Component("pettingzoo", "pettingzoo", "multi", "several agents in one game"),
+    Component("frida", "frida", "attach", "native games that already run"),
     Component("pygame-ce", "pygame", "play", "the window to play and to watch in"),
     Component("av", "av", "view", "MP4 videos"),
     Component("pillow", "PIL", "view", "GIFs, picture sheets, the panel beneath a video"),

@@ -12,9 +12,9 @@ import ctypes
 import enum
 import os
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from frameperfect._native import Channel, SharedMemory
 from frameperfect.errors import MachineCrashed, MachineError
 from frameperfect.workers.child import Program
 
-VERSION = 1
+VERSION = 2
 MAX_PLAYERS = 16
 RECORD_SIZE = 128
 RECORDS_AT, WATCHED_AT = 4096, 8192
@@ -57,6 +57,7 @@ class Op(enum.IntEnum):
     FIND = 9
     WATCH = 10
     QUIT = 11
+    RESPAWN = 12
 
 
 class Places(NamedTuple):
@@ -92,9 +93,36 @@ class Watch(NamedTuple):
     add: tuple[int, ...] = ()
 
 
-def hook_library() -> Path:
-    """The library that goes into the game; it lies beside our native module."""
-    return Path(_native.__file__).with_name("frameperfect_hook.so")
+class Process(Protocol):
+    """What a hooked game needs of its process: `frameperfect.workers.child.Program` is one."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+
+    def obituary(self) -> str:
+        """Waits for its end, and says how it came."""
+
+    def close(self) -> None:
+        """End it, if it is ours to end."""
+
+    def trim(self, most: int) -> None:
+        """Keep at most so many bytes of what it says."""
+
+    def forget(self) -> None:
+        """Free what was kept of it."""
+
+
+def find_hook(library: Path | None = None) -> Path:
+    """The library that goes into the game: the one named, else what lies beside our native module.
+
+    Raises:
+        MachineError: it is not built.
+    """
+    library = library or Path(_native.__file__).with_name("frameperfect_hook.so")
+    if not library.is_file():  # the loader would only warn, and the game run without it
+        raise MachineError(f"the hook is not built: no {library}; run `make build`")
+    return library
 
 
 class HookedGame:
@@ -125,17 +153,8 @@ class HookedGame:
         version: int = VERSION,
         starting: float = 60.0,
     ) -> None:
-        self.players = players
-        library = library or hook_library()
-        if not library.is_file():  # the loader would only warn, and the game run without it
-            raise MachineError(f"the hook is not built: no {library}; run `make build`")
-        self._channel = Channel.create()
-        self._views = SharedMemory(WATCHED_AT + MAX_WATCHED)
-        self.views: NDArray[np.uint8] = self._views.array()
-        self.crash: MachineCrashed | None = None
-        self._asked = False
-        self._served = 0
-        self._beside, self._at = True, -1
+        library = find_hook(library)
+        self._prepare(players)
         descriptors = (self._channel.fd, self._views.fd)
         told = ":".join(map(str, (version, *descriptors, players, int(network))))
         variables = {
@@ -149,15 +168,14 @@ class HookedGame:
         }
         try:
             # /proc is a folder where nothing can be written: the game leaves no files.
-            self._program = Program(command, descriptors, variables, folder="/proc")
+            self._program: Process = Program(command, descriptors, variables, folder="/proc")
         except OSError as wrong:
             self._close_memory()
             raise MachineError(f"{command[0]}: {wrong.strerror}") from wrong
         self._channel.watch(self._program.pid)
         name = Path(command[0]).name
         try:
-            self.post(Op.HELLO)
-            _, reply = self._receive(starting)
+            self._meet(starting)
         except MachineCrashed as crash:
             raise MachineError(f"{name} did not start: it {self._fate}") from crash
         except TimeoutError as late:
@@ -165,6 +183,22 @@ class HookedGame:
             raise MachineError(
                 f"{name} did not begin to wait for packets within {starting:g} seconds; is it DDNet-Server?"
             ) from late
+
+    def _prepare(self, players: int) -> None:
+        """All that is there before a game is."""
+        self.players = players
+        self._channel = Channel.create()
+        self._views = SharedMemory(WATCHED_AT + MAX_WATCHED)
+        self.views: NDArray[np.uint8] = self._views.array()
+        self.crash: MachineCrashed | None = None
+        self._asked = False
+        self._served = 0
+        self._beside, self._at = True, -1
+
+    def _meet(self, seconds: float) -> None:
+        """The first answer of the game; raises MachineCrashed or TimeoutError where none comes."""
+        self.post(Op.HELLO)
+        _, reply = self._receive(seconds)
         _, compare_or_protect, self.base = _HELLO.unpack(reply)
         self.tracking = ("comparing", "write-protect")[compare_or_protect]
 
@@ -228,8 +262,9 @@ class HookedGame:
 
     def _receive(self, timeout: float | None = None) -> tuple[int, bytes]:
         try:
-            with self._side_by_side():
-                received: tuple[int, bytes] | None = self._channel.receive(timeout)
+            # It waits beside the game: the kernel would wake this thread on any processor that sleeps.
+            here = self._at if self._beside else -1
+            received: tuple[int, bytes] | None = self._channel.receive(timeout, here)
         except EOFError:
             self._fate = self._program.obituary()
             self.crash = MachineCrashed(f"the game's process {self._fate}")
@@ -239,19 +274,6 @@ class HookedGame:
             raise TimeoutError
         self._asked = False
         return received
-
-    @contextlib.contextmanager
-    def _side_by_side(self) -> Iterator[None]:
-        """Wait here: the kernel would wake this thread on any processor that sleeps, away from the game's."""
-        anywhere = os.sched_getaffinity(0) if self._beside else set()
-        if self._at not in anywhere:
-            yield
-            return
-        os.sched_setaffinity(0, {self._at})
-        try:
-            yield
-        finally:
-            os.sched_setaffinity(0, anywhere)
 
     def require_alive(self) -> None:
         """Raise `MachineCrashed` once the game has ended or was closed."""
@@ -276,6 +298,10 @@ class HookedGame:
     def set_places(self, places: Places) -> None:
         """Say where players are: from now on their records are kept."""
         self.ask(Op.PLACES, _PLACES.pack(*places, 0))
+
+    def respawn(self) -> None:
+        """All players give up their lives; the game gives them new ones, some ticks later."""
+        self.ask(Op.RESPAWN)
 
     def save(self, slot: int) -> None:
         """This moment, into a slot."""

@@ -17,9 +17,10 @@ from frameperfect.machines.native.hook import MAX_PLAYERS, RECORD_SIZE, RECORDS_
 from frameperfect.machines.native.lockstep import LockstepMachine
 from frameperfect.memory import Domain
 
-OPTIONS = {"map": "Tutorial", "players": "1", "port": "", "tracking": ""}
+OPTIONS = {"map": "Tutorial", "players": "1", "port": "", "tracking": "", "pid": ""}
 """The machine's options and what they are where nobody says. `port` opens the server to real players of this
-machine (127.0.0.1 alone), and is no part of the fingerprint; neither is `tracking`, how states find pages."""
+machine (127.0.0.1 alone), and is no part of the fingerprint; neither is `tracking`, how states find pages.
+With `pid` it is a server that runs already, on a map of its own: see attach.py."""
 TICK_RATE = 50.0
 DOMAINS = {
     "players": Domain("players", MAX_PLAYERS * RECORD_SIZE, writable=False, record=RECORD_SIZE),
@@ -55,24 +56,32 @@ class NativeMachine(LockstepMachine):
             raise MachineError(f"players = '{players}': give a number from 1 to {MAX_PLAYERS}")
         if options["tracking"] not in ("", "compare"):
             raise MachineError(f"tracking = '{options['tracking']}': give 'compare', or nothing")
-        server = program.find_server(spec)
-        map_file = program.find_map(options["map"])
         self.players = int(players)
-        build = program.build_id(server)
-        self.fingerprint = Fingerprint(
-            backend="native",
-            core=program.NAME,
-            core_hash=build,
-            game_hash=hashlib.sha1(map_file.read_bytes(), usedforsecurity=False).hexdigest(),
-            settings=(("map", options["map"]), ("players", players)),
-        )
         self.controllers = (PLAYER,) * self.players
-        self.capabilities = Capability.SAVE | Capability.DETERMINISTIC | Capability.TURBO
-        if self.players > 1:
-            self.capabilities |= Capability.MULTIPLAYER
         self.frame_rate = TICK_RATE
         self.domains = DOMAINS
         self.domain_starts = DOMAIN_STARTS
+        self.fingerprint, self.capabilities, game = self._start(options)
+        if self.players > 1:
+            self.capabilities |= Capability.MULTIPLAYER
+        self._take(game, self.players * PORT_SIZE)
+        try:
+            self._join()
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self, options: dict[str, str]) -> tuple[Fingerprint, Capability, HookedGame]:
+        """A server of our own."""
+        server = program.find_server(self.spec)
+        map_file = program.find_map(options["map"])
+        fingerprint = Fingerprint(
+            backend="native",
+            core=program.NAME,
+            core_hash=program.build_id(server),
+            game_hash=hashlib.sha1(map_file.read_bytes(), usedforsecurity=False).hexdigest(),
+            settings=(("map", options["map"]), ("players", options["players"])),
+        )
         game = HookedGame(
             program.command(server, options["map"], options["port"]),
             self.players,
@@ -80,14 +89,10 @@ class NativeMachine(LockstepMachine):
             environment=program.ENVIRONMENT,
             tracking=options["tracking"] or None,
         )
-        self._take(game, self.players * PORT_SIZE)
-        try:
-            self._join(build)
-        except BaseException:
-            self.close()
-            raise
+        return fingerprint, Capability.SAVE | Capability.DETERMINISTIC | Capability.TURBO, game
 
-    def _join(self, build: str) -> None:
+    def _join(self) -> None:
+        build = self.fingerprint.core_hash
         everyone = (1 << self.players) - 1
         idle = to_wire(encode((), None, self.players))
         known = places.known_places(self._game, build)
