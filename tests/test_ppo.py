@@ -144,7 +144,7 @@ def test_loss_gradient_is_autograds_of_the_loss_line_by_line(
     config = PpoConfig(entropy_coef=0.02, value_clip_range=value_clip)
     leaves = logits.clone().requires_grad_(), values.clone().requires_grad_()
     reference_loss(Distribution(actions, leaves[0]), leaves[1], batch, config, 0.2).backward()
-    by_logits, by_values, terms = loss_gradient(Distribution(actions, logits), values, batch, config, 0.2)
+    by_logits, by_values, terms = loss_gradient(Distribution(actions, logits), values, batch, config)
     torch.testing.assert_close(by_logits, leaves[0].grad)
     torch.testing.assert_close(by_values, leaves[1].grad)
     whole = terms.surrogate.mean() + 0.5 * terms.squared_error.mean() - 0.02 * terms.entropy.mean()
@@ -159,7 +159,7 @@ def test_a2c_is_the_plain_policy_gradient() -> None:
     config = PpoConfig.named("a2c")
     leaf = logits.clone().requires_grad_()
     (-batch.advantages * Distribution(DISCRETE, leaf).log_prob(batch.actions)).mean().backward()
-    by_logits, _, _ = loss_gradient(Distribution(DISCRETE, logits), values, batch, config, 0.2)
+    by_logits, _, _ = loss_gradient(Distribution(DISCRETE, logits), values, batch, config)
     torch.testing.assert_close(by_logits, leaf.grad)
 
 
@@ -276,7 +276,7 @@ def test_an_update_on_one_batch_gives_stable_baselines_weights() -> None:
 
     batch = Batch(actions, log_probs, advantages, returns, values[:, 0])
     for _ in range(3):  # one minibatch an epoch: its order does not matter
-        learner._learn({"": obs}, batch, 0.2)
+        learner._learn({"": obs}, batch, learner.config)
     for name, part in source.items():
         for key, value in part.state_dict().items():
             torch.testing.assert_close(network.state_dict()[f"{name}.{key}"], value, rtol=1e-4, atol=1e-6)
@@ -609,6 +609,19 @@ def test_learning_rate_and_clip_range_decay_to_zero() -> None:
     before = run.learner.flat.detach().clone()
     run.learner.update(rollout, False, 0.0, run.generator)
     assert torch.equal(run.learner.flat.detach(), before)
+
+
+def test_the_weight_of_the_entropy_decays_to_nothing() -> None:
+    def after(left: float, **config: Any) -> Any:
+        run = training(PpoConfig(rollout_steps=32, learning_rate_decay=False, **config))
+        rollout, _ = run.collector.collect(run.generator)
+        run.learner.update(rollout, False, left, run.generator)
+        return run.learner.flat.detach().clone()
+
+    decaying = {"entropy_coef": 0.5, "entropy_coef_decay": True}
+    assert torch.equal(after(1.0, **decaying), after(1.0, entropy_coef=0.5))
+    assert torch.equal(after(0.5, **decaying), after(0.5, entropy_coef=0.25))
+    assert torch.equal(after(0.0, **decaying), after(0.0, entropy_coef=0.0))
 
 
 def test_progress_and_metrics_tell_the_same_story(tmp_path: Any) -> None:

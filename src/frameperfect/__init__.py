@@ -20,6 +20,7 @@ _PUBLIC = {
     "make_env": "frameperfect.env",
     "make_vec": "frameperfect.env",
     "make_parallel": "frameperfect.env",
+    "make_shared": "frameperfect.env",
     "Capability": "frameperfect.machine",
     "Machine": "frameperfect.machine",
     "PortInput": "frameperfect.machine",

@@ -15,6 +15,7 @@ from frameperfect.cli.env_options import (
     GameArgument,
     MaxStepsOption,
     ObservationOption,
+    OptionsOption,
     env_choices,
 )
 
@@ -40,6 +41,7 @@ def demonstrations(
         int, typer.Option(min=0, help="Keep a state to begin at every so many steps; 0: none.")
     ] = 8,
     core: CoreOption = None,
+    option: OptionsOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Replay movies exactly; keep what an agent would have seen, done and got, and states to begin at."""
@@ -53,7 +55,8 @@ def demonstrations(
     found = record(
         game_reference(game), [load_movie(movie) for movie in movies], state_every=state_every,
         **env_choices(
-            observation=observation, actions=actions, frame_skip=frame_skip, max_steps=max_steps, core=core
+            observation=observation, actions=actions, frame_skip=frame_skip, max_steps=max_steps, core=core,
+            option=option,
         ),
     )  # fmt: skip
     found.save(out)

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from frameperfect.cli.app import Refused
+
 GameArgument = Annotated[str, typer.Argument(help="A game's name, or the folder of its game.toml.")]
 AlgoOption = Annotated[str, typer.Option(help="ppo, a2c, dqn, rainbow, iqn or rainbow-iqn.")]
 ObservationOption = Annotated[
@@ -23,11 +25,17 @@ StartOption = Annotated[
     typer.Option(help="A start of the game, or several by commas: each episode draws one of them."),
 ]
 CoreOption = Annotated[str | None, typer.Option(help="Another core than the game's own.")]
+OptionsOption = Annotated[
+    list[str] | None,
+    typer.Option("--option", help="An option of the core or the machine, NAME=VALUE; may be given again."),
+]
 
 
-def env_choices(*, start: str | None = None, **options: Any) -> dict[str, Any]:
+def env_choices(
+    *, start: str | None = None, option: list[str] | None = None, **options: Any
+) -> dict[str, Any]:
     """Keywords of `make_env`: the options that were given."""
-    chosen = {**options, "start": start_choice(start)}
+    chosen = {**options, "start": start_choice(start), "options": machine_options(option)}
     return {key: value for key, value in chosen.items() if value is not None}
 
 
@@ -35,3 +43,18 @@ def start_choice(text: str | None) -> str | list[str] | None:
     """The starts that an option names, as `make_env` takes them."""
     names = text.split(",") if text is not None else []
     return names if len(names) > 1 else text
+
+
+def machine_options(texts: list[str] | None) -> dict[str, str] | None:
+    """The options that NAME=VALUE texts are.
+
+    Raises:
+        Refused: one of them is none.
+    """
+    if not texts:
+        return None
+    pairs = [text.partition("=") for text in texts]
+    for text, (name, sign, _) in zip(texts, pairs, strict=True):
+        if not (name and sign):
+            raise Refused(f"--option {text}: write NAME=VALUE, such as --option map=Tsunami")
+    return {name: value for name, _, value in pairs}

@@ -225,6 +225,9 @@ class RunConfig:
         with replacing(run / CONFIG) as part:
             part.write_text(json.dumps(asdict(self), indent=2) + "\n")
 
+    agents: int = 1
+    """Players of each of the `envs` games while it is trained; they share the policy."""
+
     def make_envs(self, n: int | None = None, **changes: Any) -> Callable[[], VectorEnv]:
         """What makes the run's environments; `changes` are other keywords of `make_vec`."""
         from frameperfect.env import make_vec
@@ -233,6 +236,8 @@ class RunConfig:
 
     def training_envs(self, **changes: Any) -> Callable[[], gymnasium.vector.VectorEnv[Any, Any, Any]]:
         """What makes the environments that it is trained in; `changes` as `make_envs` takes them."""
+        if self.agents > 1:
+            return self._shared_envs(**changes)
         make = self.make_envs(**changes)
         if self.backwards is None:
             return make
@@ -241,6 +246,16 @@ class RunConfig:
 
         shown = Demonstrations.load(Path(self.backwards))
         return lambda: Backwards(make(), shown)
+
+    def _shared_envs(self, **changes: Any) -> Callable[[], gymnasium.vector.VectorEnv[Any, Any, Any]]:
+        from frameperfect.env import make_shared
+
+        env = {**self.env, **changes}
+        if env.pop("observation", "features") != "features" or "core" in env or self.backwards is not None:
+            raise Refused(
+                "several agents learn from features alone; leave --observation, --core and --demonstrations"
+            )
+        return lambda: make_shared(self.game, self.envs, self.agents, **env)
 
 
 def read_run(run: Path) -> RunConfig:

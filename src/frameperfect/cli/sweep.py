@@ -29,6 +29,7 @@ from frameperfect.cli.env_options import (
     GameArgument,
     MaxStepsOption,
     ObservationOption,
+    OptionsOption,
     StartOption,
     StickyOption,
     env_choices,
@@ -84,6 +85,7 @@ def sweep(
     max_steps: MaxStepsOption = None,
     start: StartOption = None,
     core: CoreOption = None,
+    option: OptionsOption = None,
     seed: Annotated[int, typer.Option(help="Of the search and of every trial.")] = 0,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a sweep, or help one that another process runs.")
@@ -115,7 +117,7 @@ def sweep(
             raise Refused("say how long a trial is: --steps N or --minutes N")
         env = env_choices(
             observation=observation, actions=actions, frame_skip=frame_skip, sticky=sticky,
-            max_steps=max_steps, start=start, core=core,
+            max_steps=max_steps, start=start, core=core, option=option,
         )  # fmt: skip
         kind = observation_kind(name, env)
         learn = learn_settings(name, algo, kind, rnd, config, steps, minutes, seed)

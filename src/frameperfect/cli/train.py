@@ -20,6 +20,7 @@ from frameperfect.cli.env_options import (
     GameArgument,
     MaxStepsOption,
     ObservationOption,
+    OptionsOption,
     StartOption,
     StickyOption,
     env_choices,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         "train Airstriker-Genesis --algo a2c --observation ram --steps 1000000 --seeds 3 --run ram",
         "train Airstriker-Genesis --run ram --resume --steps 2000000",
         "train Airstriker-Genesis --algo rainbow-iqn --actions discrete --minutes 10",
+        "train DDNet-Race --option map='Gold Mine' --agents 4 --envs 4 --minutes 10",
     )
 )
 def train(
@@ -57,6 +59,10 @@ def train(
     max_steps: MaxStepsOption = None,
     start: StartOption = None,
     core: CoreOption = None,
+    option: OptionsOption = None,
+    agents: Annotated[
+        int, typer.Option(min=1, help="Players in each environment's game, who share one policy.")
+    ] = 1,
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, help="Train so many agents, one seed each.")] = 1,
     config: Annotated[
@@ -103,7 +109,7 @@ def train(
     folder = run_folder(run) if run else RUNS / f"{Path(name).stem}-{algo}-{time.strftime('%Y%m%d-%H%M%S')}"
     env = env_choices(
         observation=observation, actions=actions, frame_skip=frame_skip, sticky=sticky, max_steps=max_steps,
-        start=start, core=core,
+        start=start, core=core, option=option,
     )  # fmt: skip
     kind = observation_kind(name, env)
     if actors is None and (lockstep or cluster is not None):
@@ -114,7 +120,7 @@ def train(
             settings = _resumed(each, name, steps, minutes)
         else:
             learn = learn_settings(name, algo, kind, rnd, config, steps, minutes, seed + i)
-            settings = RunConfig(name, env, envs, algo, dataclasses.asdict(learn))
+            settings = RunConfig(name, env, envs, algo, dataclasses.asdict(learn), agents=agents)
             if demonstrations is not None:
                 settings = _shown(settings, demonstrations)
         if actors is not None:

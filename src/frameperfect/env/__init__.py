@@ -1,5 +1,5 @@
-"""Environments on real games: one (`make_env`), many that step together (`make_vec`), or several agents in
-one game (`make_parallel`).
+"""Environments on real games: one (`make_env`), many that step together (`make_vec`), several agents in one
+game (`make_parallel`), or many games of several players with one policy (`make_shared`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from frameperfect.env.env import Env, make_env
     from frameperfect.env.parallel import ParallelEnv, make_parallel
     from frameperfect.env.setup import POWER_ON
+    from frameperfect.env.shared import SharedVectorEnv, make_shared
     from frameperfect.env.vector import VectorEnv, make_vec
 
 # Loaded on first use: the registration of ids must not pull in all that an environment stands on.
@@ -22,11 +23,16 @@ _PUBLIC = {
     "POWER_ON": "frameperfect.env.setup",
     "ParallelEnv": "frameperfect.env.parallel",
     "make_parallel": "frameperfect.env.parallel",
+    "SharedVectorEnv": "frameperfect.env.shared",
+    "make_shared": "frameperfect.env.shared",
     "VectorEnv": "frameperfect.env.vector",
     "make_vec": "frameperfect.env.vector",
 }
 
-__all__ = ["POWER_ON", "Env", "ParallelEnv", "VectorEnv", "make_env", "make_parallel", "make_vec"]
+__all__ = [
+    "POWER_ON", "Env", "ParallelEnv", "SharedVectorEnv", "VectorEnv",
+    "make_env", "make_parallel", "make_shared", "make_vec",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

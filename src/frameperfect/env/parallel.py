@@ -8,7 +8,6 @@ comes first and the next players follow, and so one set of rules gives each its 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import gymnasium
@@ -21,9 +20,10 @@ from numpy.typing import NDArray
 from frameperfect.env.actions import Combinations
 from frameperfect.env.inputs import InputLog
 from frameperfect.env.movies import episode_movie
+from frameperfect.env.records import gather_all, turned
 from frameperfect.env.setup import Setup, StartChoice, begin, draw, start_option
 from frameperfect.errors import EnvError, MachineCrashed
-from frameperfect.memory import Domain, Span
+from frameperfect.memory import Domain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,21 +102,17 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, Any, Any]):  # type: ignore[misc]
             raise EnvError(f"no mode '{mode}'; there are race and elimination")
         self._setup, self._mode, self._rules = setup, mode, setup.rules
         domains = setup.domains
-        if not any(domain.record for domain in domains.values()):
-            raise EnvError(f"{setup.game.name} is for one agent: its machine holds no record a player")
-        # All memory is gathered once, and turned round for each agent.
-        whole = tuple(Span(domain.name, 0, domain.size, raw=True) for domain in domains.values())
-        setup.settings = replace(setup.settings, spans=whole)
+        gather_all(setup)
         place_rules = _place_rules(setup.game, domains) if mode == "elimination" else None
         self._pool = pool = setup.open_pool(1)
         count = len(pool.controllers)
-        self._turn = _turned(self._rules.layout.spans, domains, count)
+        self._turn = turned(self._rules.layout.spans, domains, count)
         self._log = InputLog(pool)
         self._episodes = self._rules.batch(count)
         self._everyone = np.ones(count, np.bool_)
         self._places = place_rules.batch(count) if place_rules is not None else None
         if place_rules is not None:
-            self._place_turn = _turned(place_rules.layout.spans, domains, count)
+            self._place_turn = turned(place_rules.layout.spans, domains, count)
         self.metadata = {"name": setup.game.name, "render_modes": [], "is_parallelizable": True}
         self.render_mode = None
         self.possible_agents = [f"player_{number}" for number in range(count)]
@@ -288,29 +284,6 @@ def _copy(space: spaces.Space[Any]) -> spaces.Space[Any]:
         return spaces.MultiDiscrete(space.nvec.tolist())
     assert isinstance(space, spaces.MultiBinary)
     return spaces.MultiBinary(space.n)
-
-
-# -- whose record is whose ---------------------------------------------------------------------------------
-
-
-def _turned(spans: Sequence[Span], domains: Mapping[str, Domain], count: int) -> NDArray[np.intp]:
-    """(agents, K): for each agent, which bytes of all domains side by side are the rules' row."""
-    start_of, end = {}, 0
-    for name, domain in domains.items():
-        start_of[name] = end
-        end += domain.size
-    turned = []
-    for agent in range(count):
-        places: list[int] = []
-        for span in spans:
-            record = domains[span.domain].record
-            for offset in range(span.offset, span.offset + span.length):
-                if record and offset // record < count:  # the records of who is not there stay where they are
-                    player, within = divmod(offset, record)
-                    offset = (player + agent) % count * record + within
-                places.append(start_of[span.domain] + offset)
-        turned.append(places)
-    return np.array(turned, np.intp)
 
 
 def _place_rules(game: Game, domains: Mapping[str, Domain]) -> Rules:

@@ -219,8 +219,6 @@ class VectorEnv(GymnasiumVectorEnv[Any, Any, NDArray[Any]]):
         self._log.append()
         self._steps += 1
         rewards, terminated, truncated = self._episodes.step(self._rows)
-        # Copies: the rules' own arrays may be what they compare the next step with.
-        rewards, terminated = rewards.copy(), terminated.copy()
         truncated = truncated | (~terminated & (self._steps >= self._limit))
         if self._ended.any():
             self._begin(np.flatnonzero(self._ended).tolist(), None, idle=1)
@@ -382,7 +380,7 @@ class VectorEnv(GymnasiumVectorEnv[Any, Any, NDArray[Any]]):
         self, facts: dict[str, Any], present: Flags | None = None, crashed: Sequence[int] = ()
     ) -> dict[str, Any]:
         """Gymnasium's infos of the environments that `present` marks (all of them without it)."""
-        infos = _marked(facts, np.ones(self.num_envs, np.bool_) if present is None else present)
+        infos = marked(facts, np.ones(self.num_envs, np.bool_) if present is None else present)
         if crashed:
             died = np.zeros(self.num_envs, np.bool_)
             died[list(crashed)] = True
@@ -444,13 +442,13 @@ class VectorEnv(GymnasiumVectorEnv[Any, Any, NDArray[Any]]):
             raise EnvError("a step is running: call recv() first")
 
 
-def _marked(facts: dict[str, Any], present: Flags) -> dict[str, Any]:
-    """An array a key, zero where not `present`, and beside it under `_key` where it is."""
+def marked(facts: dict[str, Any], present: Flags) -> dict[str, Any]:
+    """Gymnasium's infos: an array a key, zero where not `present`, and beside it under `_key` where it is."""
     everywhere, present = bool(present.all()), present.copy()
     infos: dict[str, Any] = {}
     for key, values in facts.items():
         if isinstance(values, dict):
-            infos[key] = _marked(values, present)
+            infos[key] = marked(values, present)
         elif everywhere:
             infos[key] = values.copy()
         else:

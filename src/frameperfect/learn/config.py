@@ -34,7 +34,7 @@ _FOR_OBSERVATION: dict[str, dict[str, Any]] = {
 class PpoConfig(Settings):
     """How to train. Training stops at `steps` environment steps or after `minutes`, whichever comes first.
 
-    Learning rate and clip range decay with the part of that budget which is used up.
+    What decays does so with the part of that budget which is used up.
     """
 
     by_name: ClassVar = NAMED
@@ -62,6 +62,8 @@ class PpoConfig(Settings):
     """Linearly to 0."""
     value_clip_range: float | None = None
     entropy_coef: float = 0.0
+    entropy_coef_decay: bool = False
+    """Linearly to 0: tries much at first, and does what it knows at the end."""
     value_coef: float = 0.5
     max_grad_norm: float = 0.5
     target_kl: float | None = None

@@ -5,7 +5,7 @@ The numbers in brackets are those of docs/ppo.md, which tells the same story wit
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -57,7 +57,7 @@ class Terms:
 
 
 def loss_gradient(
-    choice: Distribution, values: Tensor, batch: Batch, config: PpoConfig, clip_range: float
+    choice: Distribution, values: Tensor, batch: Batch, config: PpoConfig
 ) -> tuple[Tensor, Tensor, Terms]:
     """How PPO's loss over a minibatch changes with the logits (B, logits) and with the values (B,).
 
@@ -72,7 +72,7 @@ def loss_gradient(
     log_ratio = choice.log_prob(batch.actions).sub_(batch.log_probs)
     ratio = log_ratio.exp()
     plain = (advantages * ratio).neg_()
-    clipped = (ratio.clamp(1 - clip_range, 1 + clip_range)).mul_(advantages).neg_()
+    clipped = (ratio.clamp(1 - config.clip_range, 1 + config.clip_range)).mul_(advantages).neg_()
     # where the clipped term is the larger, the ratio lies outside its range and the term is constant
     by_log_prob = plain.mul(plain >= clipped).div_(n)
     by_logits = choice.logit_gradient(batch.actions, by_log_prob, -config.entropy_coef / n)
@@ -111,9 +111,8 @@ class Learner:
         Raises:
             LearningError: the network is no longer finite.
         """
-        config = self.config
+        config = self._settings(left)
         self.rate = config.learning_rate * (left if config.learning_rate_decay else 1)  # [10]
-        clip_range = config.clip_range * (max(left, 1e-8) if config.clip_range_decay else 1)
         rewards = rollout.rewards
         if config.normalise_rewards:  # [12]
             rewards = self.rewards.scale(rewards, rollout.ended)
@@ -136,15 +135,15 @@ class Learner:
         for _ in range(config.epochs):
             epochs += 1
             if self.network.lstm is not None:
-                terms = self._epoch_of_sequences(obs, everything, rollout, clip_range, generator)
+                terms = self._epoch_of_sequences(obs, everything, rollout, config, generator)
             else:
-                terms = self._epoch(obs, everything, rollout, clip_range, generator)
+                terms = self._epoch(obs, everything, rollout, config, generator)
             if config.target_kl is not None and _kl(terms).item() > 1.5 * config.target_kl:  # [11]
                 break
         if self.network.vectors.normalise:
             # only now: until here the network must see what it saw when it acted
             self.network.vectors.observe(obs)
-        means = self._means(terms, clip_range)
+        means = self._means(terms, config.clip_range)
         if self.novelty is not None:
             means |= self.novelty.learn(config.epochs, self.minibatches(len(rollout.real.ravel())), generator)
         means["explained_variance"] = (
@@ -154,8 +153,17 @@ class Learner:
         means["learning_rate"] = self.rate
         return means
 
+    def _settings(self, left: float) -> PpoConfig:
+        """As they are now: the loss's own that decay."""
+        config = self.config
+        return replace(
+            config,
+            clip_range=config.clip_range * (max(left, 1e-8) if config.clip_range_decay else 1),
+            entropy_coef=config.entropy_coef * (left if config.entropy_coef_decay else 1),
+        )
+
     def _epoch(
-        self, obs: dict[str, Tensor], everything: Batch, rollout: Rollout, clip_range: float, generator: Any
+        self, obs: dict[str, Tensor], everything: Batch, rollout: Rollout, config: PpoConfig, generator: Any
     ) -> list[Terms]:
         """One pass in a new order, every real row once, in minibatches of equal size (to one row) [17]."""
         rows = np.flatnonzero(rollout.real)
@@ -166,11 +174,11 @@ class Learner:
         for size in shares(len(rows), self.minibatches(len(rows))):
             span = slice(at, at + size)
             part = {name: each[order[span]] for name, each in obs.items()}
-            terms.append(self._learn(part, shuffled.rows(span), clip_range))
+            terms.append(self._learn(part, shuffled.rows(span), config))
             at += size
         return terms
 
-    def _learn(self, obs: dict[str, Tensor], batch: Batch, clip_range: float) -> Terms:
+    def _learn(self, obs: dict[str, Tensor], batch: Batch, config: PpoConfig) -> Terms:
         """One step of the optimizer on one minibatch of single rows."""
         if self.heads is not None:
             actor, critic = self.heads
@@ -178,20 +186,18 @@ class Learner:
                 x = self.network.vectors(obs)
                 choice = Distribution(self.network.actions, actor.forward(x))
                 values = critic.forward(x)[:, 0]
-                by_logits, by_values, terms = loss_gradient(choice, values, batch, self.config, clip_range)
+                by_logits, by_values, terms = loss_gradient(choice, values, batch, config)
                 actor.backward(by_logits)
                 critic.backward(by_values[:, None])
                 self._step()
             return terms
         logits, values, _ = self.network(obs)
-        return self._backward(logits, values, batch, clip_range)
+        return self._backward(logits, values, batch, config)
 
-    def _backward(self, logits: Tensor, values: Tensor, batch: Batch, clip_range: float) -> Terms:
+    def _backward(self, logits: Tensor, values: Tensor, batch: Batch, config: PpoConfig) -> Terms:
         with torch.no_grad():
             choice = Distribution(self.network.actions, logits.detach())
-            by_logits, by_values, terms = loss_gradient(
-                choice, values.detach(), batch, self.config, clip_range
-            )
+            by_logits, by_values, terms = loss_gradient(choice, values.detach(), batch, config)
             self.flat.grad.zero_()
         torch.autograd.backward([logits, values], [by_logits, by_values])
         with torch.inference_mode():
@@ -205,7 +211,7 @@ class Learner:
         self.optimizer.step(self.rate)
 
     def _epoch_of_sequences(
-        self, obs: dict[str, Tensor], everything: Batch, rollout: Rollout, clip_range: float, generator: Any
+        self, obs: dict[str, Tensor], everything: Batch, rollout: Rollout, config: PpoConfig, generator: Any
     ) -> list[Terms]:
         """One pass over whole sequences in a new order, about as many rows in each minibatch [14]."""
         first, env, length = sequences(rollout.starts, rollout.real, self.config.sequence_length)
@@ -225,7 +231,7 @@ class Learner:
             state = rollout.states[0][t, i], rollout.states[1][t, i]
             part = {name: every[rows] for name, every in obs.items()}
             logits, values = self.network.sequences(part, pad, real, state)
-            terms.append(self._backward(logits, values, everything.rows(rows), clip_range))
+            terms.append(self._backward(logits, values, everything.rows(rows), config))
         return terms
 
     def minibatches(self, rows: int) -> int:

@@ -1,0 +1,49 @@
+"""Memory that holds a record for each player (`Domain.record`), as each of them sees it.
+
+A game's rules are written for the first player. Every player is shown the records turned round so that its
+own comes first and the next players follow, and so one set of rules serves all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frameperfect.env.setup import Setup
+from frameperfect.errors import EnvError
+from frameperfect.memory import Domain, Span
+
+
+def gather_all(setup: Setup) -> None:
+    """Let pools of this setup gather all memory, domain after domain, to be turned round for each player.
+
+    Raises:
+        EnvError: the game is for one.
+    """
+    if not any(domain.record for domain in setup.domains.values()):
+        raise EnvError(f"{setup.game.name} is for one agent: its machine holds no record a player")
+    whole = tuple(Span(domain.name, 0, domain.size, raw=True) for domain in setup.domains.values())
+    setup.settings = replace(setup.settings, spans=whole)
+
+
+def turned(spans: Sequence[Span], domains: Mapping[str, Domain], count: int) -> NDArray[np.intp]:
+    """(players, K): for each player, which bytes of all domains side by side are the row of its rules."""
+    start_of, end = {}, 0
+    for name, domain in domains.items():
+        start_of[name] = end
+        end += domain.size
+    rows = []
+    for player in range(count):
+        places: list[int] = []
+        for span in spans:
+            record = domains[span.domain].record
+            for offset in range(span.offset, span.offset + span.length):
+                if record and offset // record < count:  # the records of who is not there stay where they are
+                    whose, within = divmod(offset, record)
+                    offset = (whose + player) % count * record + within
+                places.append(start_of[span.domain] + offset)
+        rows.append(places)
+    return np.array(rows, np.intp)
