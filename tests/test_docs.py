@@ -40,6 +40,8 @@ def need_game(page: Path) -> None:
     """Programs that a page's blocks start."""
     if "DDNet-Race" in page.read_text():
         need_program("DDNet-Server", "ddnet-server")
+    if '"SuperTux"' in page.read_text():
+        need_program("supertux2", "supertux")
 
 
 def write_files(page: Path, folder: Path) -> None:

@@ -1,12 +1,15 @@
-"""The native backend: a compiled game, unmodified, with our hook in its process. So far DDNet's server."""
+"""The native backend: a compiled game, unmodified, with our hook in its process.
+
+It knows DDNet's server and SuperTux, and plays games of your own that stand on SDL 2.
+"""
 
 from __future__ import annotations
 
 from frameperfect.machine import Machine, MachineSpec
-from frameperfect.machines.native.choice import open_game
+from frameperfect.machines.native.choice import has, open_game, recognise
 from frameperfect.machines.native.machine import NativeMachine
 from frameperfect.machines.native.pool import NativePool
-from frameperfect.machines.native.program import has, maps, recognise
+from frameperfect.machines.native.program import maps
 from frameperfect.pool import Pool, PoolSettings
 
 __all__ = ["NativeMachine", "NativePool", "has", "maps", "open", "pool", "recognise"]

@@ -113,13 +113,17 @@ class Process(Protocol):
         """Free what was kept of it."""
 
 
+HOOK = Path(_native.__file__).with_name("frameperfect_hook.so")
+"""The library that goes into the game: it lies beside our native module."""
+
+
 def find_hook(library: Path | None = None) -> Path:
-    """The library that goes into the game: the one named, else what lies beside our native module.
+    """The library to put into a game: the one named, else `HOOK`.
 
     Raises:
         MachineError: it is not built.
     """
-    library = library or Path(_native.__file__).with_name("frameperfect_hook.so")
+    library = library or HOOK
     if not library.is_file():  # the loader would only warn, and the game run without it
         raise MachineError(f"the hook is not built: no {library}; run `make build`")
     return library
@@ -136,6 +140,8 @@ class HookedGame:
         tracking: "compare" keeps states from using the kernel's write protection.
         library, version: of the hook.
         starting: seconds that the game may take to its first frame.
+        views: bytes of memory to share with it.
+        frame: what it does at its frames' ends, for when it does not.
 
     Raises:
         MachineError: it ended before it came to its first frame; says its last words.
@@ -152,9 +158,11 @@ class HookedGame:
         library: Path | None = None,
         version: int = VERSION,
         starting: float = 60.0,
+        views: int = WATCHED_AT + MAX_WATCHED,
+        frame: str = "to wait for packets",
     ) -> None:
         library = find_hook(library)
-        self._prepare(players)
+        self._prepare(players, views)
         descriptors = (self._channel.fd, self._views.fd)
         told = ":".join(map(str, (version, *descriptors, players, int(network))))
         variables = {
@@ -181,14 +189,14 @@ class HookedGame:
         except TimeoutError as late:
             self.close()
             raise MachineError(
-                f"{name} did not begin to wait for packets within {starting:g} seconds; is it DDNet-Server?"
+                f"{name} did not begin {frame} within {starting:g} seconds; is it the game that you mean?"
             ) from late
 
-    def _prepare(self, players: int) -> None:
+    def _prepare(self, players: int, views: int = WATCHED_AT + MAX_WATCHED) -> None:
         """All that is there before a game is."""
         self.players = players
         self._channel = Channel.create()
-        self._views = SharedMemory(WATCHED_AT + MAX_WATCHED)
+        self._views = SharedMemory(views)
         self.views: NDArray[np.uint8] = self._views.array()
         self.crash: MachineCrashed | None = None
         self._asked = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 import weakref
 from abc import abstractmethod
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,12 +35,10 @@ class LockstepMachine(Machine):
     """Memory shared with the game, written after every step."""
     domain_starts: dict[str, int]
     """Where each domain lies in the views."""
-    drawing = False
-    """Whether each step's last frame is drawn, by a game that has pictures; steps without are quicker."""
 
-    def _take(self, game: HookedGame, input_size: int) -> None:
+    def _take(self, game: HookedGame, input_size: int, end: Callable[[], None] | None = None) -> None:
         self._game = game
-        self._finalizer = weakref.finalize(self, game.close)
+        self._finalizer = weakref.finalize(self, end or game.close)
         self.views = views = game.views
         views.flags.writeable = False
         starts = self.domain_starts

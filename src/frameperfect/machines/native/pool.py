@@ -25,7 +25,6 @@ class NativePool(MachinePool):
             machine = open_game(spec)
             if size > 1:  # they run at once
                 machine.beside = False
-            machine.drawing = settings.video is not None
             return machine
 
         super().__init__(opened, size, settings)

@@ -1,0 +1,305 @@
+"""A game on SDL 2 as a machine: unmodified, without a window; we press its keys and read its picture.
+
+Where its frames end, what its keys are and where it keeps what one wants to know is the title's (`SdlTitle`):
+SuperTux's is supertux.py, and `own_title` makes one of options for a game of your own.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import struct
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frameperfect.errors import MachineError
+from frameperfect.machine import Analog, Capability, Fingerprint, MachineSpec
+from frameperfect.machines.native.history import digest
+from frameperfect.machines.native.hook import (
+    HOOK,
+    MAX_WATCHED,
+    RECORDS_AT,
+    WATCHED_AT,
+    HookedGame,
+    Watch,
+)
+from frameperfect.machines.native.keys import INPUT_SIZE, Keys
+from frameperfect.machines.native.lockstep import LockstepMachine
+from frameperfect.machines.native.program import build_id
+from frameperfect.memory import Domain
+
+PICTURE_AT = WATCHED_AT + MAX_WATCHED
+_MAX_PICTURE = 32 << 20
+_STATUS = struct.Struct("<4I")
+"""Ended, drawn, width, height: sdl/protocol.hpp."""
+_DRAW = struct.Struct("<I")
+
+ENVIRONMENT = {
+    "SDL_VIDEODRIVER": "dummy",
+    "SDL_AUDIODRIVER": "dummy",
+    "SDL_RENDER_DRIVER": "software",
+    "ALSOFT_DRIVERS": "none",  # OpenAL's threads would be in the way of states
+    "SDL_JOYSTICK_ALLOW_BACKGROUND_EVENTS": "1",  # a window that nobody shows is always in the background
+}
+
+
+class Boundary(enum.IntEnum):
+    """Where a frame ends: the game asks for its events, or it shows what it has drawn."""
+
+    POLL = 0
+    SWAP = 1
+
+
+class SdlTitle(ABC):
+    """What the machine has to know of one game."""
+
+    program: Path
+    name: str
+    keys: Keys
+    boundary: Boundary
+    frame_rate: float
+    """Frames a second; a game that does not sleep is given a frame's time at the end of each."""
+    settings: tuple[tuple[str, str], ...]
+    """What enters the fingerprint."""
+    watched: str
+    """The name of the domain that holds the bytes of `watches`."""
+    watched_size: int
+    environment: Mapping[str, str] = ENVIRONMENT
+    identity: bytes = b""
+    """Contents that the game depends on besides its program (a level)."""
+    alone: bool = True
+    """It talks to nobody. One with a connection to a display can't be taken back to an earlier moment: the
+    other end would not go with it. Its machine has no states, and `reset` starts it anew."""
+
+    @abstractmethod
+    def command(self, home: Path) -> list[str]:
+        """The program and its arguments; whatever it writes goes into the empty folder `home`."""
+
+    @abstractmethod
+    def watches(self, game: HookedGame) -> list[Watch]:
+        """What to see after every step. Raises MachineError for a build that can't be looked into."""
+
+    @abstractmethod
+    def begin(self, machine: SdlMachine) -> None:
+        """Bring the game to its first moment, by `machine.play`."""
+
+
+class SdlMachine(LockstepMachine):
+    """One game. Memory: `title.watched`, and `game`, whose `<u8` at 0 counts frames since it was started.
+
+    Raises:
+        MachineError: the game does not start, or its build is not known.
+    """
+
+    def __init__(self, spec: MachineSpec, title: SdlTitle, tracking: str = "") -> None:
+        self.spec, self.title, self._tracking = spec, title, tracking
+        self.fingerprint = Fingerprint(
+            backend="native",
+            core=title.name,
+            core_hash=build_id(title.program),
+            game_hash=hashlib.sha1(title.identity, usedforsecurity=False).hexdigest(),
+            settings=title.settings,
+        )
+        self.controllers = (title.keys.controller,)
+        self.capabilities = Capability.SCREEN | Capability.DETERMINISTIC | Capability.TURBO
+        if title.alone:
+            self.capabilities |= Capability.SAVE
+        self.frame_rate = title.frame_rate
+        self.domains = {
+            title.watched: Domain(title.watched, title.watched_size, writable=False),
+            "game": Domain("game", 8, base=1 << 32, writable=False),
+        }
+        self.domain_starts = {title.watched: WATCHED_AT, "game": 0}
+        self._looked = not title.alone
+        self._start()
+
+    def _start(self) -> None:
+        title = self.title
+        home = Path(tempfile.mkdtemp(prefix="frameperfect-"))
+        wishes = (int(title.boundary), round(1e9 / title.frame_rate), int(bool(title.keys.pad)))
+        try:
+            game = HookedGame(
+                title.command(home),
+                1,
+                environment={
+                    **title.environment,
+                    "HOME": str(home),
+                    "FRAMEPERFECT_SDL": ":".join(map(str, wishes)),
+                },
+                tracking=self._tracking or None,
+                library=HOOK.with_name("frameperfect_sdl.so"),
+                views=PICTURE_AT + _MAX_PICTURE,
+                frame={
+                    Boundary.POLL: "to ask SDL for its events",
+                    Boundary.SWAP: "to show a picture by SDL",
+                }[title.boundary],
+            )
+        except BaseException:
+            shutil.rmtree(home, ignore_errors=True)
+            raise
+        self._take(game, INPUT_SIZE, end=functools.partial(_end, game, home))
+        self._drawing = True
+        try:
+            watches = title.watches(game)
+            game.watch(watches)
+            title.begin(self)
+            if title.alone:
+                self._keep_power_on()
+        except BaseException:
+            self.close()
+            raise
+        self._drawing = self._looked
+
+    def play(self, buttons: str = "", frames: int = 1) -> None:
+        """Frames before the first moment, which no history holds."""
+        self._game.step(self._to_wire(self._encode([self.controllers[0].mask(buttons)], None)), frames)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the game has come to its own end: frames pass, and nothing happens until `reset`."""
+        return self._told()[0]
+
+    def _told(self) -> tuple[bool, bool, int, int]:
+        ended, drawn, width, height = _STATUS.unpack_from(self.views.data, RECORDS_AT)
+        return bool(ended), bool(drawn), width, height
+
+    def _encode(self, masks: Sequence[int], analog: Analog) -> bytes:
+        return self.title.keys.encode(masks, analog)
+
+    def _to_wire(self, inputs: bytes) -> bytes:
+        return _DRAW.pack(self._drawing) + self.title.keys.to_wire(inputs)
+
+    def _digest(self) -> bytes:
+        return digest(self.memory[self.title.watched].data)
+
+    # -- the picture -------------------------------------------------------------------------------
+
+    def _screen(self) -> NDArray[np.uint8]:
+        # Drawing takes most of a frame's time, so nothing is drawn until somebody looks for the first time.
+        if not self._looked:
+            self._looked = self._drawing = True
+            self._slots.clear()  # they hold moments that were not drawn
+            if not self._told()[1]:
+                self._replay(self._history.pack())
+        _, _, width, height = self._told()
+        end = PICTURE_AT + 3 * width * height
+        return self.views[PICTURE_AT:end].reshape(height, width, 3)
+
+    # -- the game's own end ------------------------------------------------------------------------
+
+    def _begin_anew(self) -> None:
+        self._finalizer()
+        self._start()
+
+    def _reset(self) -> None:
+        if self.ended or not self.title.alone:
+            self._begin_anew()
+        else:
+            super()._reset()
+
+    def _recall(self, past: bytes) -> bool:
+        if self.ended:  # no state leads back out of that
+            self._begin_anew()
+        return super()._recall(past)
+
+    def _keep(self, past: bytes) -> None:
+        if not self.ended:
+            super()._keep(past)
+
+
+def _end(game: HookedGame, home: Path) -> None:
+    game.close()
+    shutil.rmtree(home, ignore_errors=True)
+
+
+class OwnTitle(SdlTitle):
+    """A game of your own, from the machine's options (`OWN_OPTIONS`)."""
+
+    def __init__(self, program: Path, options: Mapping[str, str]) -> None:
+        options = {**OWN_OPTIONS, **options}
+        self.program, self.name = program, program.name
+        self.keys = Keys.parse(options["keys"])
+        self.boundary = _choice("boundary", options["boundary"])
+        self.frame_rate = _rate(options["rate"])
+        self.arguments = shlex.split(options["arguments"])
+        self.places = _parse_places(options["watch"])
+        self.watched, self.watched_size = "watched", sum(place.length for place in self.places)
+        self.environment = {**ENVIRONMENT, "SDL_VIDEODRIVER": options["video"]}
+        self.alone = options["video"] == "dummy"
+        if not self.alone:
+            self.environment |= {
+                key: os.environ[key] for key in ("DISPLAY", "XAUTHORITY") if key in os.environ
+            }
+        self.settings = tuple((key, options[key]) for key in sorted(OWN_OPTIONS) if key != "tracking")
+        self.identity = program.read_bytes()
+
+    def command(self, home: Path) -> list[str]:
+        """See `SdlTitle.command`."""
+        return [str(self.program), *(word.replace("{home}", str(home)) for word in self.arguments)]
+
+    def watches(self, game: HookedGame) -> list[Watch]:
+        """See `SdlTitle.watches`."""
+        return [place._replace(address=game.base + place.address) for place in self.places]
+
+    def begin(self, machine: SdlMachine) -> None:
+        """Its first frame is its first moment."""
+
+
+OWN_OPTIONS = {
+    "keys": "",
+    "boundary": "poll",
+    "rate": "60",
+    "arguments": "",
+    "watch": "",
+    "video": "dummy",
+    "tracking": "",
+}
+"""Options of a game of your own, and what they are where nobody says.
+
+`keys`: see `Keys.parse`. `boundary`: `poll` or `swap`. `rate`: frames a second. `arguments`: for the program;
+{home} in them is an empty folder. `watch`: memory to see, as an offset from where the program is loaded,
+what is added to the pointer found there and so on, and a length: `0x4010 : 8, 0x4020 > 8 : 4`; one after the
+other they are the domain `watched`. `video`: SDL's driver; `x11` for a game that draws by OpenGL.
+"""
+_DISPLAY = ("DISPLAY", "XAUTHORITY")
+_PLACE = re.compile(r"\s*((?:0x)?[0-9a-fA-F]+(?:\s*>\s*(?:0x)?[0-9a-fA-F]+){0,4})\s*:\s*(\d+)\s*")
+
+
+def _parse_places(text: str) -> list[Watch]:
+    places = []
+    for part in text.split(",") if text.strip() else []:
+        found = _PLACE.fullmatch(part)
+        if found is None:
+            raise MachineError(
+                f"watch: '{part.strip()}' is not an offset and a length, as in '0x4010 > 8 : 4'"
+            )
+        first, *add = (int(word, 0) for word in found[1].split(">"))
+        places.append(Watch(first, int(found[2]), tuple(add)))
+    return places
+
+
+def _choice(key: str, value: str) -> Boundary:
+    try:
+        return Boundary[value.upper()]
+    except KeyError:
+        raise MachineError(f"{key} = '{value}': give poll or swap") from None
+
+
+def _rate(value: str) -> float:
+    try:
+        rate = float(value)
+    except ValueError:
+        rate = 0.0
+    if not 1 <= rate <= 1000:
+        raise MachineError(f"rate = '{value}': give frames a second, from 1 to 1000")
+    return rate
