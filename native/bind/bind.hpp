@@ -11,3 +11,4 @@ void bind_search(nanobind::module_& m);      // bind/search.cpp: what a search k
 void bind_expand(nanobind::module_& m);      // bind/expand.cpp: new states from old ones on native threads
 void bind_ram(nanobind::module_& m);         // bind/ram.cpp: a RAM search's snapshots and comparisons
 void bind_rules(nanobind::module_& m);       // bind/rules.cpp: a game's rules as a program
+void bind_scan(nanobind::module_& m);  // bind/scan.cpp: patterns, pointers and objects in a program's memory

@@ -11,4 +11,5 @@ NB_MODULE(_native, m) {
   bind_expand(m);
   bind_ram(m);
   bind_rules(m);
+  bind_scan(m);
 }

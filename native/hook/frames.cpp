@@ -3,17 +3,17 @@
 // Each such wait is answered at once: "there are packets", while players have some, or "the time is over",
 // which moves the clock by it, so that the server plays one tick. Between two ticks the host has its say.
 #include <sys/select.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cstring>
 #include <new>
-#include <string>
 #include <string_view>
+#include <vector>
 
 #include "hook/attach.hpp"
 #include "hook/clock.hpp"
 #include "hook/host.hpp"
+#include "hook/memory.hpp"
 #include "hook/module.hpp"
 #include "hook/network.hpp"
 #include "hook/real.hpp"
@@ -67,21 +67,20 @@ void begin_step(std::span<const uint8_t> bytes) {
   spoken = false;
 }
 
-void read_memory(std::span<const uint8_t> bytes) {
+void answer_read(std::span<const uint8_t> bytes) {
   const auto address = take<uint64_t>(bytes);
   const auto length = take<uint32_t>(bytes);
-  std::string out(length, '\0');
-  iovec here{out.data(), length}, there{reinterpret_cast<void*>(address), length};
-  // Through the kernel, which says what can't be read.
-  if (process_vm_readv(getpid(), &here, 1, &there, 1, 0) != static_cast<ssize_t>(length))
-    throw std::runtime_error("the game has no such memory");
-  host->answer({reinterpret_cast<const uint8_t*>(out.data()), out.size()});
+  std::vector<uint8_t> out(length);
+  if (!read_memory(address, out.data(), length)) throw std::runtime_error("the game has no such memory");
+  host->answer(out);
 }
 
-void find_objects(std::span<const uint8_t> bytes) {
-  const auto objects =
-      Module::program().objects_of({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-  host->answer({reinterpret_cast<const uint8_t*>(objects.data()), objects.size() * sizeof(uintptr_t)});
+std::string_view text_of(std::span<const uint8_t> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+void answer_with_addresses(const std::vector<uint64_t>& found) {
+  host->answer({reinterpret_cast<const uint8_t*>(found.data()), found.size() * sizeof(uint64_t)});
 }
 
 void watch(std::span<const uint8_t> bytes) {
@@ -121,9 +120,12 @@ void handle(const channel::Message& message) {
           Measure{states.slot_bytes(), states.save_ns(), states.restore_ns(), states.tracked_bytes()});
     }
     case Op::kRead:
-      return read_memory(bytes);
+      return answer_read(bytes);
     case Op::kFind:
-      return find_objects(bytes);
+      return answer_with_addresses(Module::program().objects_of(text_of(bytes)));
+    case Op::kMatch:
+      return answer_with_addresses(
+          scan::Pattern(text_of(bytes)).find(Module::program().segments, kMostMatches));
     case Op::kWatch:
       watch(bytes);
       publish();

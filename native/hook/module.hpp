@@ -1,6 +1,4 @@
 // The program's own image: its segments, byte patterns in them, and C++ objects by the name of their class.
-// Names of classes with virtual functions survive stripping, in the type information that the Itanium C++ ABI
-// (https://itanium-cxx-abi.github.io/cxx-abi/abi.html#rtti) puts beside every vtable.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -8,32 +6,23 @@
 #include <string_view>
 #include <vector>
 
-namespace frameperfect::hook {
+#include "hook/scan.hpp"
 
-struct Segment {
-  uintptr_t start;
-  size_t size;
-  bool writable;
-  std::span<const uint8_t> bytes() const { return {reinterpret_cast<const uint8_t*>(start), size}; }
-};
+namespace frameperfect::hook {
 
 struct Module {
   uintptr_t base = 0;
-  std::vector<Segment> segments;
+  std::vector<scan::Region> segments;  // what of it can be read
 
   // The program itself (not its libraries).
   static Module program();
 
-  // The first place of `pattern`, on multiples of `align`; null where there is none.
-  const uint8_t* find(std::span<const uint8_t> pattern, size_t align = 1) const;
+  // The first place of `bytes`, on multiples of `align`; null where there is none.
+  const uint8_t* find(std::span<const uint8_t> bytes, size_t align = 1) const;
 
-  // The addresses in the program's data where an object of the class begins. The class is given as the ABI
-  // mangles it: "10CCharacter". Empty where the program has no such class, or no object of it.
-  std::vector<uintptr_t> objects_of(std::string_view mangled) const;
-
- private:
-  // Every aligned word of the image that holds `value`.
-  std::vector<uintptr_t> words_equal_to(uintptr_t value, bool writable_only) const;
+  // Addresses of the class' objects in the program's own data; where it has none there, in what it allocated.
+  // See scan::objects_of.
+  std::vector<uint64_t> objects_of(std::string_view name) const;
 };
 
 }  // namespace frameperfect::hook

@@ -8,7 +8,7 @@
 
 namespace frameperfect::hook {
 
-inline constexpr uint32_t kHookVersion = 2;
+inline constexpr uint32_t kHookVersion = 3;
 
 // What the host puts into the game's environment: "version:channel:views:players:network", numbers all.
 inline constexpr char kVariable[] = "FRAMEPERFECT_HOOK";
@@ -28,10 +28,12 @@ enum class Op : uint32_t {
   kRestore = 6,   // uint32 slot: back to its moment
   kMeasure = 7,   // -> Measure: what states cost
   kRead = 8,      // uint64 address, uint32 length -> bytes of the game's memory
-  kFind = 9,      // the mangled name of a C++ class -> uint64 a live object in the program's own segments
+  kFind = 9,      // the name of a C++ class, as its compiler writes it -> uint64 an object of it
   kWatch = 10,    // Watch, as many as there are: bytes copied to the views after every step
   kQuit = 11,     // ends the game; no reply
   kRespawn = 12,  // the players give up their lives, to begin new ones
+  kMatch = 13,    // a byte pattern -> uint64 a place of it in the program's image, at most kMostMatches
+  kStack = 14,    // -> uint64 where the first thread's stack begins, its highest address
 };
 
 enum Reply : uint32_t { kOk = 0, kError = 1 };
@@ -61,13 +63,16 @@ struct Places {
   uint32_t unused;
 };
 
+inline constexpr int kMaxHops = 12;
+inline constexpr int kMostMatches = 16;
+
 // Bytes of the game's memory, perhaps behind pointers: read at `address`, and each `add` is added to the
-// pointer found so far before the next one is read. A pointer that is null gives zeros.
+// pointer found so far before the next one is read. What can't be read gives zeros.
 struct Watch {
   uint64_t address;
   uint32_t length;
   uint32_t hops;
-  int64_t add[4];
+  int64_t add[kMaxHops];
 };
 inline constexpr int kMaxWatches = 64;
 inline constexpr uint32_t kMaxWatched = 64 << 10;  // bytes in all

@@ -6,7 +6,9 @@
 #include <stdexcept>
 #include <vector>
 
+#include "hook/memory.hpp"
 #include "hook/protocol.hpp"
+#include "hook/scan.hpp"
 
 namespace frameperfect::hook {
 
@@ -23,26 +25,14 @@ class WatchList {
   // One after the other.
   void copy(uint8_t* out) const {
     for (const Watch& watch : watches_) {
-      if (const uint8_t* place = follow(watch))
-        std::memcpy(out, place, watch.length);
-      else
-        std::memset(out, 0, watch.length);
+      const auto hops = std::min<uint32_t>(watch.hops, kMaxHops);
+      const auto place = scan::follow(watch.address, {watch.add, hops}, sizeof(void*), read_memory);
+      if (!place || !read_memory(*place, out, watch.length)) std::memset(out, 0, watch.length);
       out += watch.length;
     }
   }
 
  private:
-  static const uint8_t* follow(const Watch& watch) {
-    uint64_t at = watch.address;
-    for (uint32_t hop = 0; hop < std::min<uint32_t>(watch.hops, 4); ++hop) {
-      uint64_t pointer;
-      std::memcpy(&pointer, reinterpret_cast<const void*>(at), sizeof(pointer));
-      if (pointer == 0) return nullptr;
-      at = pointer + static_cast<uint64_t>(watch.add[hop]);
-    }
-    return reinterpret_cast<const uint8_t*>(at);
-  }
-
   std::vector<Watch> watches_;
 };
 

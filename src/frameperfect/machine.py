@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frameperfect.errors import GameError, MachineError, MissingComponent, StateMismatch, Unsupported
-from frameperfect.memory import Domain, Reader
+from frameperfect.memory import Block, Domain, Reader
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -158,6 +158,8 @@ class MachineSpec:
     core: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     """Settings of the backend or core, by its own names; they enter the fingerprint."""
+    blocks: Mapping[str, Block] = field(default_factory=dict)
+    """Domains that lie somewhere in a native game's memory, by name."""
 
 
 def hash_memory(domains: Mapping[str, Domain], memory: Mapping[str, NDArray[np.uint8]]) -> str:
@@ -394,4 +396,9 @@ def open_machine(spec: MachineSpec) -> Machine:
     """Open the machine that `spec` describes, in this process."""
     machine = backend(spec.backend).open(spec)
     assert isinstance(machine, Machine)
+    if unknown := set(spec.blocks) - set(machine.domains):
+        machine.close()
+        raise MachineError(
+            f"the {spec.backend} machine finds no [domain.{min(unknown)}]; native games have those"
+        )
     return machine

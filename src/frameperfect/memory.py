@@ -53,6 +53,37 @@ class Domain:
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """A domain of a native game: `size` bytes of its memory, shown after every step.
+
+    Where it begins is told by one of four marks, looked for when the game has begun:
+
+    - `pattern`: bytes of the program, two hex digits each, `??` for any. They must fit one place. With `at`,
+      the mark is kept so many bytes behind that place's begin: as four bytes that count from their own end if
+      `relative` (as 64-bit x86 code has it), else as an address.
+    - `rtti`: a C++ class, as its compiler writes the name ("6Player", ".?AVPlayer@@"); the mark is an object
+      of it, the first or number `index` by address.
+    - `image`: an offset from where the program is loaded.
+    - `stack`: an offset, below 0, from where the first thread's stack begins.
+
+    `chain` leads on from there, anew after every step: read the pointer at the mark, add the first number,
+    read the pointer there, and so on. Where it leads nowhere the domain holds zeros. `hashed` is false for
+    bytes that differ between runs, such as pointers.
+    """
+
+    size: int
+    pattern: str | None = None
+    at: int | None = None
+    relative: bool = False
+    rtti: str | None = None
+    index: int = 0
+    image: int | None = None
+    stack: int | None = None
+    chain: tuple[int, ...] = ()
+    hashed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Span:
     """Bytes that are read after each step.
 

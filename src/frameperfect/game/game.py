@@ -173,6 +173,7 @@ class Game:
             system=game.system,
             core=core,
             options={**chosen, **(options or {})},
+            blocks={name: domain.build() for name, domain in self.definition.domain.items()},
         )
 
     def find_rom(self) -> Path:

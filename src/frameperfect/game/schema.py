@@ -24,7 +24,7 @@ from pydantic import (
 from frameperfect.errors import GameError
 from frameperfect.game.registry import MAX_TOML
 from frameperfect.game.suggest import did_you_mean
-from frameperfect.memory import Variable
+from frameperfect.memory import Block, Variable
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -132,6 +132,51 @@ class VariableSpec(Section):
             self.unit,
             self.about,
         )
+
+
+class DomainSpec(Section):
+    """`[domain.player]`: a part of a native game's memory, where variables lie (`frameperfect.memory.Block`).
+
+    One of `pattern`, `rtti`, `image` and `stack` says where to begin, and `chain` how to go on.
+    """
+
+    size: int = Field(ge=1, le=1 << 16)
+    """Its bytes."""
+    pattern: str | None = Field(None, pattern=r"^ *([0-9a-fA-F]{2}|\?\?)( +([0-9a-fA-F]{2}|\?\?))* *$")
+    """Bytes of the program that stand in one place: `48 8b 05 ?? ?? ?? ??`, `??` for any."""
+    at: int | None = Field(None, ge=0, le=4096)
+    """So many bytes behind the pattern's begin an address is kept; without this, that is the place."""
+    relative: bool = False
+    """It is kept as a distance from its own end, in four bytes, as 64-bit x86 code does."""
+    rtti: str | None = Field(None, min_length=2)
+    """A C++ class with virtual functions, as the compiler writes its name: `6Player`, `.?AVPlayer@@`."""
+    index: int = Field(0, ge=0)
+    """Which of that class' objects, by address."""
+    image: int | None = Field(None, ge=0, lt=1 << 63)
+    """An offset from where the program is loaded."""
+    stack: int | None = Field(None, lt=0)
+    """An offset from where the first thread's stack begins."""
+    chain: list[int] = Field([], max_length=12)
+    """Pointers from there: each is read, and a number added: `[0x10, 0x8]`."""
+    hashed: bool = True
+    """Whether its bytes are equal in equal runs; false where it holds pointers."""
+
+    @model_validator(mode="after")
+    def _one(self) -> DomainSpec:
+        marks = [self.pattern, self.rtti, self.image, self.stack]
+        if sum(mark is not None for mark in marks) != 1:
+            raise ValueError("give one of 'pattern', 'rtti', 'image' and 'stack'")
+        if self.pattern is None and (self.at is not None or self.relative):
+            raise ValueError("'at' and 'relative' go with 'pattern'")
+        if self.relative and self.at is None:
+            raise ValueError("'relative' needs 'at': where behind the pattern's begin the distance is kept")
+        if self.pattern is not None and not self.pattern.strip(" ?"):
+            raise ValueError("'pattern' needs a byte that is known")
+        return self
+
+    def build(self) -> Block:
+        """What the machine is told."""
+        return Block(**self.model_dump() | {"chain": tuple(self.chain)})
 
 
 class StartSpec(Section):
@@ -355,6 +400,7 @@ class Definition(Section):
     """A whole `game.toml`."""
 
     game: GameSection
+    domain: dict[str, DomainSpec] = {}
     memory: Annotated[dict[str, VariableSpec], BeforeValidator(_names)] = {}
     start: dict[str, StartSpec] = {}
     actions: dict[str, Combinations] = {}
@@ -447,7 +493,7 @@ def _explain(wrong: ValidationError) -> str:
 def _table(path: list[str]) -> str:
     if not path:
         return ""
-    if path[0] in ("start", "search") and len(path) > 1:
+    if path[0] in ("domain", "start", "search") and len(path) > 1:
         return f"[{path[0]}.{path[1]}] {'.'.join(path[2:])}".rstrip() + " "
     return f"[{path[0]}] {'.'.join(path[1:])}".rstrip() + (": " if len(path) > 1 else " ")
 
@@ -456,13 +502,14 @@ def _keys(path: list[str]) -> list[str]:
     """The known keys of the table at `path`."""
     tables: dict[tuple[str, ...], type[BaseModel]] = {
         (): Definition, ("game",): GameSection, ("game", "rom"): Rom, ("memory", "*"): VariableSpec,
+            ("domain", "*"): DomainSpec,
         ("start", "*"): StartSpec, ("observation",): ObservationSection, ("end",): EndSection,
         ("script",): ScriptSection, ("view",): ViewSection, ("search", "*"): SearchSection,
         ("search", "*", "rule", "*"): SearchRule, ("search", "*", "magnet", "*"): SearchMagnet,
         ("search", "*", "pin"): SearchPin, ("search", "*", "jerk"): SearchJerk,
     }  # fmt: skip
     key = tuple(path)
-    if len(key) >= 2 and key[0] in ("memory", "start", "search"):
+    if len(key) >= 2 and key[0] in ("domain", "memory", "start", "search"):
         key = (key[0], "*", *key[2:])
     if len(key) == 4:
         key = (*key[:3], "*")

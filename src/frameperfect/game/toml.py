@@ -20,7 +20,7 @@ def write_toml(definition: Definition) -> str:
         value = getattr(definition, section)
         if isinstance(value, BaseModel):
             lines += _table(section, _set_fields(value))
-        elif section in ("start", "search"):
+        elif section in ("domain", "start", "search"):
             for name, table in value.items():
                 fields = _set_fields(table) if isinstance(table, BaseModel) else table
                 lines += _table(f"{section}.{_key(name)}", fields, keep=True)

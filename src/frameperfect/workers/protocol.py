@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from frameperfect import errors
 from frameperfect.machine import Controller, Fingerprint, Machine, MachineSpec, PortInput
-from frameperfect.memory import Domain, Span
+from frameperfect.memory import Block, Domain, Span
 from frameperfect.pool import Pool, PoolSettings, Video
 
 
@@ -72,17 +72,21 @@ def on_pages(size: int) -> int:
 def pack_spec(spec: MachineSpec) -> dict[str, Any]:
     """A spec as JSON."""
     program = None if spec.program is None else os.fspath(Path(spec.program).absolute())
-    options = dict(spec.options)
     return {f.name: getattr(spec, f.name) for f in dataclasses.fields(spec)} | {
         "program": program,
-        "options": options,
+        "options": dict(spec.options),
+        "blocks": {name: dataclasses.asdict(block) for name, block in spec.blocks.items()},
     }
 
 
 def unpack_spec(packed: dict[str, Any]) -> MachineSpec:
     """A spec from JSON."""
-    program = packed.pop("program")
-    return MachineSpec(program=None if program is None else Path(program), **packed)
+    program, blocks = packed.pop("program"), packed.pop("blocks")
+    return MachineSpec(
+        program=None if program is None else Path(program),
+        blocks={name: Block(**block | {"chain": tuple(block["chain"])}) for name, block in blocks.items()},
+        **packed,
+    )
 
 
 def unpack_settings(packed: dict[str, Any]) -> PoolSettings:

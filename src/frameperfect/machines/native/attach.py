@@ -69,7 +69,7 @@ class AttachedMachine(NativeMachine):
         return fingerprint, Capability.TURBO, AttachedGame(pid, self.players)
 
     def _keep_power_on(self) -> None:
-        pass  # there is no going back
+        self._show_blocks()  # and no state: there is no going back
 
     def _reset(self) -> None:
         idle = to_wire(encode((), None, self.players))

@@ -24,7 +24,7 @@ from frameperfect._native import Channel, SharedMemory
 from frameperfect.errors import MachineCrashed, MachineError
 from frameperfect.workers.child import Program
 
-VERSION = 2
+VERSION = 3
 MAX_PLAYERS = 16
 RECORD_SIZE = 128
 RECORDS_AT, WATCHED_AT = 4096, 8192
@@ -34,7 +34,8 @@ STATUS = struct.Struct("<QII")
 STEP = struct.Struct("<I")
 _HELLO = struct.Struct("<IIQ")
 _PLACES = struct.Struct("<QQ10I")
-_WATCH = struct.Struct("<QII4q")
+MAX_HOPS = 12
+_WATCH = struct.Struct(f"<QII{MAX_HOPS}q")
 _MEASURE = struct.Struct("<QQQQ")
 _READ = struct.Struct("<QI")
 _LIBC = ctypes.CDLL(None)
@@ -58,6 +59,8 @@ class Op(enum.IntEnum):
     WATCH = 10
     QUIT = 11
     RESPAWN = 12
+    MATCH = 13
+    STACK = 14
 
 
 class Places(NamedTuple):
@@ -86,7 +89,7 @@ class Measure(NamedTuple):
 
 
 class Watch(NamedTuple):
-    """Bytes of the game's memory to see after every step, perhaps behind pointers (at most four)."""
+    """Bytes of the game's memory to see after every step, perhaps behind pointers (at most `MAX_HOPS`)."""
 
     address: int
     length: int
@@ -208,6 +211,7 @@ class HookedGame:
         self.post(Op.HELLO)
         _, reply = self._receive(seconds)
         _, compare_or_protect, self.base = _HELLO.unpack(reply)
+        self.pointer_size = ctypes.sizeof(ctypes.c_void_p)  # the hook is built with us
         self.tracking = ("comparing", "write-protect")[compare_or_protect]
 
     @property
@@ -328,13 +332,25 @@ class HookedGame:
         return self.ask(Op.READ, _READ.pack(address, length))
 
     def objects_of(self, mangled: str) -> list[int]:
-        """Addresses of the objects of a C++ class in the program's own data, by its mangled name."""
-        reply = self.ask(Op.FIND, mangled.encode())
-        return list(struct.unpack(f"<{len(reply) // 8}Q", reply))
+        """Addresses of the objects of a C++ class, by its mangled name: in the program's own data if it has
+        some there, else wherever it has allocated them.
+        """
+        return _addresses(self.ask(Op.FIND, mangled.encode()))
+
+    def places_of(self, pattern: str) -> list[int]:
+        """Addresses of a byte pattern ("48 8b 05 ?? ?? ?? ??") in the program's image, the first 16."""
+        return _addresses(self.ask(Op.MATCH, pattern.encode()))
+
+    def stack(self) -> int:
+        """Where the first thread's stack begins: its highest address."""
+        return _addresses(self.ask(Op.STACK))[0]
 
     def watch(self, watches: Sequence[Watch]) -> None:
         """See these bytes after every step, one after the other in `views` from WATCHED_AT on."""
-        packed = [_WATCH.pack(w.address, w.length, len(w.add), *(*w.add, 0, 0, 0, 0)[:4]) for w in watches]
+        packed = [
+            _WATCH.pack(w.address, w.length, len(w.add), *w.add, *[0] * (MAX_HOPS - len(w.add)))
+            for w in watches
+        ]
         self.ask(Op.WATCH, b"".join(packed))
 
     # -- the end -------------------------------------------------------------------------------------
@@ -353,6 +369,10 @@ class HookedGame:
     def _close_memory(self) -> None:
         self._channel.close()
         self._views.close()
+
+
+def _addresses(reply: bytes) -> list[int]:
+    return list(struct.unpack(f"<{len(reply) // 8}Q", reply))
 
 
 def _processor() -> int:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from frameperfect.errors import StateMismatch, Unsupported
 from frameperfect.machine import Analog, Machine
+from frameperfect.machines.native.blocks import domains_of, find_blocks
 from frameperfect.machines.native.history import History, seal, unseal
 from frameperfect.machines.native.hook import HookedGame, Measure, Op
 from frameperfect.memory import Span
@@ -48,7 +49,18 @@ class LockstepMachine(Machine):
         self._slots: OrderedDict[bytes, int] = OrderedDict()  # pasts that slots hold, the latest used last
 
     def _keep_power_on(self) -> None:
+        self._show_blocks()
         self._game.save(POWER_ON)
+
+    def _show_blocks(self) -> None:
+        """Make domains of the parts of the game's memory that the spec names."""
+        if not self.spec.blocks:
+            return
+        self._game.watch(find_blocks(self._game, self.spec.blocks))
+        domains, starts = domains_of(self.spec.blocks, self._game.pointer_size)
+        self.domains, self.domain_starts = {**self.domains, **domains}, self.domain_starts | starts
+        shown = {name: self.views[at : at + domains[name].size] for name, at in starts.items()}
+        self.memory = {**self.memory, **shown}
 
     @abstractmethod
     def _encode(self, masks: Sequence[int], analog: Analog) -> bytes:
