@@ -1,9 +1,9 @@
 """Ape-X: agent-steps a second with 1, 2, 4 and 8 actors, learning included, beside one process.
 
-rainbow-iqn from a game's features or RAM, 64 environments in all however they are dealt out, and one update
-of 512 rows for 512 steps, about what Ape-X's learner made of its actors' steps (Horgan et al. 2018: 19
-batches of 512 a second beside 12,500 steps). `eight_vs_one` is 8 actors against one process, on the bundled
-game. `emulation` is the same environments stepped by a table of random actions on all cores, with nothing
+rainbow-iqn from a game's features or RAM, 64 environments in all however they are dealt out (512 of DDNet:
+eight players in each of 64 servers, who share the policy), and one update of 512 rows for 512 steps, about
+what Ape-X's learner made of its actors' steps (Horgan et al. 2018: 19 batches of 512 a second beside 12,500
+steps). `eight_vs_one` is 8 actors against one process, on the bundled game. `emulation` is the same environments stepped by a table of random actions on all cores, with nothing
 learned: what no learner can pass here. CartPole, which is no game and costs next to nothing, shows what the
 runtime itself can carry. `per_cpu_second` has what a second of one core's time is good for, whatever else the
 machine does: steps of the environments alone, of an actor (8 environments), and steps that the learner takes
@@ -23,13 +23,20 @@ import torch
 
 from benchmarks.harness import alternate
 
-ENVS, EVERY, BATCH, STARTS = 64, 512, 512, 2_048
+EVERY, BATCH, STARTS = 512, 512, 2_048
+PLAYERS = 8
 COUNTS = (1, 2, 4, 8)
 GAMES: dict[str, dict[str, Any]] = {
     "skyrunner": {"game": "Skyrunner-Nes", "observation": "features", "frame_skip": 4},
     "pong": {"game": "Pong-Atari", "observation": "ram", "frame_skip": 4, "actions": "discrete"},
+    "ddnet": {"game": "DDNet-Race", "frame_skip": 1},
     "pong_every_frame": {"game": "Pong-Atari", "observation": "ram", "frame_skip": 1, "actions": "discrete"},
 }
+
+
+def _count(name: str) -> int:
+    """Environments in all."""
+    return 512 if name == "ddnet" else 64
 
 
 def _envs(name: str, n: int, threads: int | None) -> Any:
@@ -38,6 +45,8 @@ def _envs(name: str, n: int, threads: int | None) -> Any:
     import frameperfect
 
     settings = dict(GAMES[name])
+    if name == "ddnet":
+        return frameperfect.make_shared(settings.pop("game"), n // PLAYERS, PLAYERS, **settings)
     return frameperfect.make_vec(settings.pop("game"), n, threads=threads, **settings)
 
 
@@ -53,10 +62,10 @@ def _learning(name: str, actors: int, seconds: float) -> float:
         capacity=200_000, normalise_observations=name == "skyrunner", device="cpu",
     )  # fmt: skip
     if actors:
-        fleet = LocalFleet(partial(_envs, name, ENVS // actors, 1), config, actors, 0)
+        fleet = LocalFleet(partial(_envs, name, _count(name) // actors, 1), config, actors, 0)
         source: Any = ReplayCrew(fleet, config)
     else:
-        fleet = source = _envs(name, ENVS, None)
+        fleet = source = _envs(name, _count(name), None)
     with closing(fleet):
         run = ValueTraining(source, config)
         while run.learner.updates < 4:
@@ -68,14 +77,14 @@ def _learning(name: str, actors: int, seconds: float) -> float:
 
 
 def _emulation(name: str, seconds: float) -> float:
-    with closing(_envs(name, ENVS, None)) as envs:
+    with closing(_envs(name, _count(name), None)) as envs:
         envs.reset(seed=0)
         envs.action_space.seed(0)
         table = [envs.action_space.sample() for _ in range(64)]
         steps, begun = 0, time.perf_counter()
         while time.perf_counter() - begun < seconds:
-            envs.step(table[steps // ENVS % len(table)])
-            steps += ENVS
+            envs.step(table[steps // envs.num_envs % len(table)])
+            steps += envs.num_envs
         return steps / (time.perf_counter() - begun)
 
 
@@ -120,12 +129,12 @@ def _cpu_rate(act: Callable[[], object], seconds: float) -> float:
 
 
 def run(quick: bool) -> dict[str, Any]:
-    """Alternating runs of every number of actors; the quick one is of the bundled game and CartPole alone."""
+    """Alternating runs of every number of actors; the quick one is of the bundled game, DDNet and CartPole."""
     torch.set_num_threads(1)
     seconds, rounds = (2.0, 1) if quick else (6.0, 5)
     counts = (1, 8) if quick else COUNTS
     ratios, figures = {}, {}
-    for name in ("skyrunner", "cartpole") if quick else (*GAMES, "cartpole"):
+    for name in ("skyrunner", "ddnet", "cartpole") if quick else (*GAMES, "cartpole"):
         sides: dict[str, Callable[[], float]] = {"one_process": partial(_learning, name, 0, seconds)}
         sides |= {f"actors_{n}": partial(_learning, name, n, seconds) for n in counts}
         sides["emulation"] = partial(_emulation, name, seconds)
@@ -135,5 +144,9 @@ def run(quick: bool) -> dict[str, Any]:
         prefix = "" if name == "skyrunner" else f"{name}_"
         ratios[f"{prefix}eight_vs_one"] = round(rates.ratio("actors_8", "one_process"), 3)
     figures["steps_per_second_8"] = max(figures[name]["actors_8"] for name in figures if name != "cartpole")
-    figures["settings"] = {"envs": ENVS, "batch": BATCH, "steps_an_update": EVERY}
+    figures["settings"] = {
+        "envs": {name: _count(name) for name in GAMES},
+        "batch": BATCH,
+        "steps_an_update": EVERY,
+    }
     return {"ratios": ratios, "figures": figures}

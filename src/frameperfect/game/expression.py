@@ -1,11 +1,11 @@
-"""The expressions of a `game.toml`: parsed by a whitelist, compiled for scalars and for arrays.
+"""The expressions of a `game.toml`: parsed by a whitelist; compiled for NumPy's arrays here.
 
-Text goes through `ast.parse` once, and every node of it is checked and turned into a `Node` of ours; both
-compilers see only that tree, so nothing a file says is ever evaluated.
+Text goes through `ast.parse` once, and every node of it is checked and turned into a `Node` of ours; this
+compiler and that of native programs (`program`) see only that tree, so nothing a file says is ever evaluated.
 
 Values are truth values, int64 or float64, decided before anything runs: the range of every integer is known
 from the type of the variables in it, and an operation whose result could leave 64 bits is done in floats. So
-Python's unbounded integers (one environment) and NumPy's (many) give the same numbers:
+all of them give the numbers that Python's unbounded integers would:
 
 - a truth value in arithmetic counts as 0 or 1; `and`, `or` and `not` take any number (0 is false)
 - `/` gives a float; dividing by zero, with `/`, `//` or `%`, gives 0; the root of a negative number is 0
