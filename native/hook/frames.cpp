@@ -3,26 +3,25 @@
 // Each such wait is answered at once: "there are packets", while players have some, or "the time is over",
 // which moves the clock by it, so that the server plays one tick. Between two ticks the host has its say.
 #include <sys/select.h>
-#include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <new>
-#include <string_view>
-#include <vector>
 
 #include "hook/attach.hpp"
 #include "hook/clock.hpp"
 #include "hook/host.hpp"
-#include "hook/memory.hpp"
-#include "hook/module.hpp"
 #include "hook/network.hpp"
 #include "hook/real.hpp"
+#include "hook/requests.hpp"
 #include "hook/senses.hpp"
-#include "hook/watch.hpp"
 
 namespace frameperfect::hook {
 
 namespace {
+
+constexpr int64_t kTickNs = 20'000'000;
+constexpr int64_t kMostLate = 3;  // ticks to catch up at once; beyond that the race is late
 
 // The game's side of the conversation: a part of every state.
 uint32_t frames_left = 0;
@@ -31,8 +30,10 @@ bool ticking = false;  // the last wait ended because the time was over
 bool leaving = false;  // the players have said goodbye, and the game goes on by itself once it has heard that
 uint64_t frames = 0;
 Input input[kMaxPlayers];
+int64_t pace_ns = 0;           // of a tick in real time; 0: as fast as the host asks
+int64_t due_ns = 0;            // when the coming tick is due, in real time
+bool asked = false;            // whether others sent something for the coming tick, where there is no pace
 constinit Senses senses;
-constinit WatchList watches;
 
 void publish() {
   Status& status = host->status();
@@ -42,22 +43,11 @@ void publish() {
     status.ready |= static_cast<uint32_t>(network.player[i].playing()) << i;
     status.closed |= static_cast<uint32_t>(network.player[i].stage() == Player::Stage::kClosed) << i;
   }
+  if (network.person.here() && network.person.plays()) status.ready |= 1u << network.players;
+  status.here = network.person.here();
+  status.person = network.person.input();
   senses.show(host->records());
   watches.copy(host->watched());
-}
-
-template <typename T>
-T take(std::span<const uint8_t>& bytes) {
-  if (bytes.size() < sizeof(T)) throw std::runtime_error("the request is cut short");
-  T value;
-  std::memcpy(&value, bytes.data(), sizeof(T));
-  bytes = bytes.subspan(sizeof(T));
-  return value;
-}
-
-template <typename T>
-void answer_with(const T& value) {
-  host->answer({reinterpret_cast<const uint8_t*>(&value), sizeof(T)});
 }
 
 void begin_step(std::span<const uint8_t> bytes) {
@@ -67,35 +57,17 @@ void begin_step(std::span<const uint8_t> bytes) {
   spoken = false;
 }
 
-void answer_read(std::span<const uint8_t> bytes) {
-  const auto address = take<uint64_t>(bytes);
-  const auto length = take<uint32_t>(bytes);
-  std::vector<uint8_t> out(length);
-  if (!read_memory(address, out.data(), length)) throw std::runtime_error("the game has no such memory");
-  host->answer(out);
-}
-
-std::string_view text_of(std::span<const uint8_t> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-void answer_with_addresses(const std::vector<uint64_t>& found) {
-  host->answer({reinterpret_cast<const uint8_t*>(found.data()), found.size() * sizeof(uint64_t)});
-}
-
-void watch(std::span<const uint8_t> bytes) {
-  std::vector<Watch> wanted(bytes.size() / sizeof(Watch));
-  std::memcpy(wanted.data(), bytes.data(), wanted.size() * sizeof(Watch));
-  watches.set(wanted);
+// One who plays takes the last player's place.
+void expect_person(bool plays) {
+  if (!network.open) throw std::runtime_error("this server has no place for a person");
+  if (plays) --network.players;
+  network.person.invite(plays);
 }
 
 // Answers one request. What `kStep` asks for is answered when it is done.
 void handle(const channel::Message& message) {
   std::span<const uint8_t> bytes = message.bytes;
   switch (static_cast<Op>(message.code)) {
-    case Op::kHello:
-      return answer_with(
-          Hello{kHookVersion, static_cast<uint32_t>(host->states->tracking()), Module::program().base});
     case Op::kStep:
       return begin_step(bytes);
     case Op::kJoin:
@@ -103,40 +75,26 @@ void handle(const channel::Message& message) {
       for (int i = 0; i < network.players; ++i) network.player[i].connect(i, virtual_ns);
       break;
     case Op::kPlaces:
-      senses.set(take<Places>(bytes), network.players);
+      senses.set(take<Places>(bytes), network.players + network.person.plays());
       senses.follow();
       publish();
       break;
-    case Op::kSave:
-      // It returns a second time when the host goes back to it; that request is then to be answered.
-      if (!host->states->save(take<uint32_t>(bytes))) publish();
-      break;
-    case Op::kRestore:
-      host->states->restore(take<uint32_t>(bytes));
-      break;
-    case Op::kMeasure: {
-      const States& states = *host->states;
-      return answer_with(
-          Measure{states.slot_bytes(), states.save_ns(), states.restore_ns(), states.tracked_bytes()});
-    }
-    case Op::kRead:
-      return answer_read(bytes);
-    case Op::kFind:
-      return answer_with_addresses(Module::program().objects_of(text_of(bytes)));
-    case Op::kMatch:
-      return answer_with_addresses(
-          scan::Pattern(text_of(bytes)).find(Module::program().segments, kMostMatches));
-    case Op::kWatch:
-      watch(bytes);
-      publish();
-      break;
-    case Op::kQuit:
-      _exit(0);
     case Op::kRespawn:
       for (int i = 0; i < network.players; ++i) network.player[i].respawn(virtual_ns);
       break;
+    case Op::kPace:
+      pace_ns = take<int64_t>(bytes);
+      due_ns = real_ns();
+      break;
+    case Op::kExpect:
+      expect_person(take<uint32_t>(bytes) != 0);
+      break;
+    case Op::kBegin:
+      network.person.begin(take<uint32_t>(bytes) != 0);
+      break;
     default:
-      throw std::runtime_error("the hook does not know this request");
+      if (!answer_shared(message, publish)) throw std::runtime_error("the hook does not know this request");
+      return;
   }
   host->answer();
 }
@@ -184,6 +142,26 @@ static bool leave() {
   return false;
 }
 
+// What comes from real clients before the coming tick, for which the server waits `ns` of its own time. With a
+// pace its clock goes on meanwhile, so that it knows when they come.
+static bool others_speak(fd_set* sockets, int count, int64_t ns) {
+  if (!network.open || (pace_ns == 0 && asked)) return false;
+  asked = true;
+  for (;;) {
+    const int64_t left = pace_ns == 0 ? 0 : std::max<int64_t>(0, due_ns - real_ns());
+    timeval patience{left / 1'000'000'000, left % 1'000'000'000 / 1000};
+    fd_set ready = *sockets;
+    const bool heard = REAL(select)(count, &ready, nullptr, nullptr, &patience) > 0;
+    const int64_t still = pace_ns == 0 ? 0 : std::max<int64_t>(0, due_ns - real_ns());
+    if (heard && (pace_ns == 0 || still > 0)) {
+      if (pace_ns != 0) virtual_ns += std::max<int64_t>(0, ns - still * kTickNs / pace_ns);
+      *sockets = ready;
+      return true;
+    }
+    if (still == 0) return false;  // else a signal woke us
+  }
+}
+
 // The game waits for packets on `socket`, `ns` at most. True: some are there. False: the time is over.
 static bool wait_for_packets(fd_set* sockets, int count, int64_t ns) {
   if (ticking) end_tick();
@@ -192,17 +170,13 @@ static bool wait_for_packets(fd_set* sockets, int count, int64_t ns) {
   if (host->status().let_go != kStay) return leave();
   if (!spoken) {
     spoken = true;
+    asked = false;
+    due_ns = std::max(due_ns, real_ns() - kMostLate * pace_ns) + pace_ns;
     for (int i = 0; i < network.players; ++i) network.player[i].speak(input[i], virtual_ns);
+    if (network.person.plays()) network.person.wait_for(static_cast<int32_t>(frames) + 1);
     if (network.has_packet()) return true;
-    if (network.open) {
-      timeval now{0, 0};
-      fd_set ready = *sockets;
-      if (REAL(select)(count, &ready, nullptr, nullptr, &now) > 0) {
-        *sockets = ready;
-        return true;
-      }
-    }
   }
+  if (others_speak(sockets, count, ns)) return true;
   virtual_ns += ns;
   spoken = false;
   ticking = true;
@@ -219,7 +193,9 @@ extern "C" FRAMEPERFECT_EXPORT int select(int count, fd_set* read, fd_set* write
   const bool frame = host != nullptr && read != nullptr && write == nullptr && except == nullptr &&
                      timeout != nullptr && on_main_thread();
   if (!frame) return REAL(select)(count, read, write, except, timeout);
-  if (wait_for_packets(read, count, timeout->tv_sec * 1'000'000'000LL + timeout->tv_usec * 1000LL)) return 1;
+  // An empty server waits longer than a tick, and would then play many at once.
+  const int64_t ns = timeout->tv_sec * 1'000'000'000LL + timeout->tv_usec * 1000LL;
+  if (wait_for_packets(read, count, std::min(ns, kTickNs))) return 1;
   if (host == nullptr) return REAL(select)(count, read, write, except, timeout);
   FD_ZERO(read);
   return 0;

@@ -5,8 +5,10 @@
 #include <sys/select.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <span>
 #include <stdexcept>
 #include <string>
 
@@ -22,7 +24,7 @@ constinit Network network;
 bool Network::has_packet() const {
   for (int i = 0; i < players; ++i)
     if (player[i].has_next()) return true;
-  return false;
+  return person.has_next();
 }
 
 const Huffman& packet_code() {
@@ -48,6 +50,23 @@ int player_at(const sockaddr* address) {
   if (!clock_is_ours || address == nullptr || address->sa_family != AF_INET) return -1;
   const uint32_t number = ntohl(reinterpret_cast<const sockaddr_in*>(address)->sin_addr.s_addr);
   return number - kFirstAddress < kMaxPlayers ? static_cast<int>(number - kFirstAddress) : -1;
+}
+
+sockaddr_in address_of(int player) {
+  sockaddr_in from{};
+  from.sin_family = AF_INET;
+  from.sin_port = htons(static_cast<uint16_t>(kPort + player));
+  from.sin_addr.s_addr = htonl(kFirstAddress + static_cast<uint32_t>(player));
+  return from;
+}
+
+void hand_over(const wire::Packet& packet, const sockaddr_in& from, mmsghdr& message) {
+  msghdr& header = message.msg_hdr;
+  const size_t size = std::min<size_t>(packet.size, header.msg_iov->iov_len);
+  std::memcpy(header.msg_iov->iov_base, packet.bytes.data(), size);
+  message.msg_len = static_cast<unsigned>(size);
+  std::memcpy(header.msg_name, &from, sizeof(from));
+  header.msg_namelen = sizeof(from);
 }
 
 bool is_internet(const sockaddr* address) {
@@ -93,25 +112,27 @@ FRAMEPERFECT_EXPORT ssize_t sendto(int fd, const void* bytes, size_t size, int f
 FRAMEPERFECT_EXPORT int recvmmsg(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout) {
   if (!clock_is_ours) return REAL(recvmmsg)(fd, messages, count, flags, timeout);
   unsigned taken = 0;
-  for (int i = 0; i < network.players && taken < count; ++i) {
+  for (int i = 0; i < network.players; ++i) {
     while (taken < count) {
       const wire::Packet* packet = network.player[i].next();
       if (packet == nullptr) break;
-      msghdr& header = messages[taken].msg_hdr;
-      const size_t room = header.msg_iov->iov_len;
-      const size_t size = packet->size < room ? packet->size : room;
-      std::memcpy(header.msg_iov->iov_base, packet->bytes.data(), size);
-      messages[taken++].msg_len = static_cast<unsigned>(size);
-      sockaddr_in from{};
-      from.sin_family = AF_INET;
-      from.sin_port = htons(static_cast<uint16_t>(kPort + i));
-      from.sin_addr.s_addr = htonl(kFirstAddress + static_cast<uint32_t>(i));
-      std::memcpy(header.msg_name, &from, sizeof(from));
-      header.msg_namelen = sizeof(from);
+      hand_over(*packet, address_of(i), messages[taken++]);
     }
   }
+  if (taken < count)
+    if (const wire::Packet* packet = network.person.next())
+      hand_over(*packet, network.person.address(), messages[taken++]);
   if (taken > 0) return static_cast<int>(taken);
-  if (network.open) return REAL(recvmmsg)(fd, messages, count, flags, timeout);
+  if (network.open) {
+    const int heard = REAL(recvmmsg)(fd, messages, count, flags, timeout);
+    for (int i = 0; i < heard && network.person.invited(); ++i) {
+      const msghdr& header = messages[i].msg_hdr;
+      const std::span<uint8_t> room(static_cast<uint8_t*>(header.msg_iov->iov_base), header.msg_iov->iov_len);
+      messages[i].msg_len = static_cast<unsigned>(network.person.filter(
+          room, messages[i].msg_len, static_cast<const sockaddr*>(header.msg_name), packet_code()));
+    }
+    return heard;
+  }
   errno = EAGAIN;
   return -1;
 }

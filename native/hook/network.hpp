@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include "hook/huffman.hpp"
+#include "hook/person.hpp"
 #include "hook/player.hpp"
 
 namespace frameperfect::hook {
@@ -12,6 +13,7 @@ struct Network {
   bool open = false;  // real packets from this machine (127.0.0.1, ::1) pass as well
   int players = 0;
   Player player[kMaxPlayers];
+  Person person;
 
   bool has_packet() const;
 };

@@ -8,7 +8,7 @@
 
 namespace frameperfect::hook {
 
-inline constexpr uint32_t kHookVersion = 3;
+inline constexpr uint32_t kHookVersion = 4;
 
 // What the host puts into the game's environment: "version:channel:views:players:network", numbers all.
 inline constexpr char kVariable[] = "FRAMEPERFECT_HOOK";
@@ -34,6 +34,10 @@ enum class Op : uint32_t {
   kRespawn = 12,  // the players give up their lives, to begin new ones
   kMatch = 13,    // a byte pattern -> uint64 a place of it in the program's image, at most kMostMatches
   kStack = 14,    // -> uint64 where the first thread's stack begins, its highest address
+  kPace = 15,     // int64 nanoseconds that a tick takes in real time; 0: none
+  kExpect = 16,   // before kJoin: uint32, not 0: the last player is a person in a real client, whatever a step
+                  // says of it; 0: a person watches in one
+  kBegin = 17,    // from now on what the person presses counts; uint32, not 0: and nothing else they do
 };
 
 enum Reply : uint32_t { kOk = 0, kError = 1 };
@@ -93,6 +97,8 @@ struct Status {
   uint32_t closed;  // bit i: the server closed player i's connection
   uint32_t
       let_go;  // of a game that ran before us: kStay, written kLeave by the host and kLeft when it is done
+  uint32_t here;  // the person has entered the game
+  Input person;   // what the server last heard of the person who plays
 };
 
 inline constexpr uint32_t kRecordsAt = 4096, kWatchedAt = 8192;  // in the views

@@ -1,36 +1,34 @@
 #include "hook/requests.hpp"
 
-#include <sys/uio.h>
 #include <unistd.h>
 
-#include <string>
 #include <string_view>
+#include <vector>
 
+#include "hook/memory.hpp"
 #include "hook/module.hpp"
+#include "hook/scan.hpp"
 
 namespace frameperfect::hook {
 
 constinit WatchList watches;
 
-bool read_safely(uintptr_t address, void* out, size_t length) {
-  iovec here{out, length}, there{reinterpret_cast<void*>(address), length};
-  return process_vm_readv(getpid(), &here, 1, &there, 1, 0) == static_cast<ssize_t>(length);
-}
-
 namespace {
 
-void read_memory(std::span<const uint8_t> bytes) {
+void answer_read(std::span<const uint8_t> bytes) {
   const auto address = take<uint64_t>(bytes);
   const auto length = take<uint32_t>(bytes);
-  std::string out(length, '\0');
-  if (!read_safely(address, out.data(), length)) throw std::runtime_error("the game has no such memory");
-  host->answer({reinterpret_cast<const uint8_t*>(out.data()), out.size()});
+  std::vector<uint8_t> out(length);
+  if (!read_memory(address, out.data(), length)) throw std::runtime_error("the game has no such memory");
+  host->answer(out);
 }
 
-void find_objects(std::span<const uint8_t> bytes) {
-  const auto objects =
-      Module::program().objects_of({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-  host->answer({reinterpret_cast<const uint8_t*>(objects.data()), objects.size() * sizeof(uintptr_t)});
+std::string_view text_of(std::span<const uint8_t> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+void answer_with_addresses(const std::vector<uint64_t>& found) {
+  host->answer({reinterpret_cast<const uint8_t*>(found.data()), found.size() * sizeof(uint64_t)});
 }
 
 void watch(std::span<const uint8_t> bytes) {
@@ -52,10 +50,14 @@ bool answer_shared(const channel::Message& message, void (*publish)()) {
       answer_with(Measure{states.slot_bytes(), states.save_ns(), states.restore_ns(), states.tracked_bytes()});
       return true;
     case Op::kRead:
-      read_memory(bytes);
+      answer_read(bytes);
       return true;
     case Op::kFind:
-      find_objects(bytes);
+      answer_with_addresses(Module::program().objects_of(text_of(bytes)));
+      return true;
+    case Op::kMatch:
+      answer_with_addresses(
+          scan::Pattern(text_of(bytes)).find(Module::program().segments, kMostMatches));
       return true;
     case Op::kSave:
       // It returns a second time when the host goes back to it; that request is then to be answered.

@@ -16,9 +16,6 @@ extern WatchList watches;
 // `publish` writes the views.
 bool answer_shared(const channel::Message& message, void (*publish)());
 
-// Copies memory of this process through the kernel, which says what can't be read.
-bool read_safely(uintptr_t address, void* out, size_t length);
-
 template <typename T>
 T take(std::span<const uint8_t>& bytes) {
   if (bytes.size() < sizeof(T)) throw std::runtime_error("the request is cut short");

@@ -50,6 +50,11 @@ class Program:
         """Its process id."""
         return self._process.pid
 
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
+
     def obituary(self) -> str:
         """Waits for its end, and says how it came and what the last words were."""
         code = self._process.wait()

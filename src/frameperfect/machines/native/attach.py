@@ -17,20 +17,15 @@ from typing import Any
 from frameperfect.errors import MachineCrashed, MachineError, MissingComponent
 from frameperfect.machine import Capability, Fingerprint
 from frameperfect.machines.native import program
-from frameperfect.machines.native.controls import encode, to_wire
-from frameperfect.machines.native.hook import RECORD_SIZE, VERSION, HookedGame, Process, find_hook
+from frameperfect.machines.native.hook import VERSION, HookedGame, Process, find_hook
 from frameperfect.machines.native.machine import NativeMachine
+from frameperfect.machines.native.respawn import give_new_lives
 
 _LEAVE, _LEFT = 1, 2
 _LET_GO_AT = 16
 """Where Status.let_go lies in the views (native/hook/protocol.hpp)."""
 _PATIENCE = 10.0
 """Seconds in which a server comes to its next tick, or hears that our players leave."""
-_RACE, _ALIVE = 36 // 4, 52 // 4
-"""Words of a player's record."""
-_KILL_DELAY, _SETTLING = 51, 25
-"""Ticks: a life must have lasted a second where nobody set sv_kill_delay, and then the new one falls."""
-_RESPAWNS = 8
 _YAMA = Path("/proc/sys/kernel/yama/ptrace_scope")
 _SCRIPT = """
 rpc.exports = {
@@ -72,16 +67,8 @@ class AttachedMachine(NativeMachine):
         self._show_blocks()  # and no state: there is no going back
 
     def _reset(self) -> None:
-        idle = to_wire(encode((), None, self.players))
-        records = self.memory["players"].view("<i4").reshape(-1, RECORD_SIZE // 4)[: self.players]
-        for _ in range(_RESPAWNS):
-            self._game.step(idle, _KILL_DELAY)
-            self._game.respawn()
-            self._game.step(idle, _SETTLING)
-            if (records[:, _ALIVE] & 1).all() and not records[:, _RACE].any():
-                self._history.unpack(b"")
-                return
-        raise MachineError(f"{program.NAME} gives our players no new lives; may they be killed there?")
+        give_new_lives(self._game, self.memory["players"], self.players)
+        self._history.unpack(b"")
 
 
 class AttachedGame(HookedGame):

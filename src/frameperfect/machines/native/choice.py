@@ -26,6 +26,10 @@ def open_game(spec: MachineSpec) -> LockstepMachine:
         from frameperfect.machines.native.attach import AttachedMachine
 
         return AttachedMachine(spec)
+    if spec.options.get("client"):
+        from frameperfect.machines.native.live import LiveMachine
+
+        return LiveMachine(spec)
     title: SdlTitle
     if spec.name == supertux.NAME or (spec.program is not None and spec.program.name == supertux.PROGRAM):
         options = _options(spec, supertux.OPTIONS)

@@ -73,3 +73,20 @@ def _player_wire(mask: int, x: int, y: int) -> bytes:
         x, y = (x, y) if x or y else (0, -_REACH)
     pressed = (bool(mask & button) for button in (_JUMP, _FIRE, _HOOK))
     return _WIRE.pack(steer, x, y, *pressed, 0, 0, 0, 0)
+
+
+def aimed(x: int) -> bytes:
+    """A player's input as histories keep it that presses nothing and aims upwards, `x` to the side."""
+    return _PORT.pack(0, x, -_REACH)
+
+
+def from_wire(wire: bytes) -> bytes:
+    """A player's input as histories keep it, from ten int32 that the server heard."""
+    steer, x, y, jump, fire, hook, *_ = _WIRE.unpack(wire)
+    pressed = ((_LEFT, steer < 0), (_RIGHT, steer > 0), (_JUMP, jump), (_HOOK, hook), (_FIRE, fire))
+    return _PORT.pack(sum(button for button, held in pressed if held), x, y)
+
+
+def unpack(inputs: bytes) -> list[tuple[int, int, int]]:
+    """Mask, x and y of the aim's axes of every port, from what histories keep."""
+    return list(_PORT.iter_unpack(inputs))

@@ -24,7 +24,7 @@ from frameperfect._native import Channel, SharedMemory
 from frameperfect.errors import MachineCrashed, MachineError
 from frameperfect.workers.child import Program
 
-VERSION = 3
+VERSION = 4
 MAX_PLAYERS = 16
 RECORD_SIZE = 128
 RECORDS_AT, WATCHED_AT = 4096, 8192
@@ -38,6 +38,9 @@ MAX_HOPS = 12
 _WATCH = struct.Struct(f"<QII{MAX_HOPS}q")
 _MEASURE = struct.Struct("<QQQQ")
 _READ = struct.Struct("<QI")
+_PACE = struct.Struct("<q")
+_PERSON_AT = 24
+"""Where Status.person lies in the views."""
 _LIBC = ctypes.CDLL(None)
 _MOST_LOG = 1 << 20
 _FOLLOW = 256
@@ -61,6 +64,9 @@ class Op(enum.IntEnum):
     RESPAWN = 12
     MATCH = 13
     STACK = 14
+    PACE = 15
+    EXPECT = 16
+    BEGIN = 17
 
 
 class Places(NamedTuple):
@@ -314,6 +320,26 @@ class HookedGame:
     def respawn(self) -> None:
         """All players give up their lives; the game gives them new ones, some ticks later."""
         self.ask(Op.RESPAWN)
+
+    def pace(self, seconds: float) -> None:
+        """A tick takes so long in real time from now on; 0: as short as it can."""
+        self.ask(Op.PACE, _PACE.pack(round(seconds * 1e9)))
+
+    def expect_person(self, plays: bool) -> None:
+        """Somebody comes in a real client, to be the last player or to watch; to be said before `join`."""
+        self.ask(Op.EXPECT, STEP.pack(plays))
+
+    def begin_person(self, strictly: bool) -> None:
+        """What the person presses counts from the next tick on; `strictly`, nothing else they do does."""
+        self.ask(Op.BEGIN, STEP.pack(strictly))
+
+    def person_is_here(self) -> bool:
+        """Whether the person has entered the game."""
+        return bool(self.views[_PERSON_AT - 4])
+
+    def person(self) -> bytes:
+        """What the server last heard of the person: ten int32, as a step has them."""
+        return self.views[_PERSON_AT : _PERSON_AT + 40].tobytes()
 
     def save(self, slot: int) -> None:
         """This moment, into a slot."""

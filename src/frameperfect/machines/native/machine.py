@@ -6,21 +6,23 @@ Power-on is the moment when all players have entered the game and stand where th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from frameperfect.errors import MachineError
 from frameperfect.machine import Analog, Capability, Fingerprint, MachineSpec
 from frameperfect.machines.native import places, program
-from frameperfect.machines.native.controls import PLAYER, PORT_SIZE, encode, to_wire
+from frameperfect.machines.native.controls import PLAYER, PORT_SIZE, aimed, encode, to_wire
 from frameperfect.machines.native.history import digest
 from frameperfect.machines.native.hook import MAX_PLAYERS, RECORD_SIZE, RECORDS_AT, HookedGame
 from frameperfect.machines.native.lockstep import LockstepMachine
 from frameperfect.memory import Domain
 
-OPTIONS = {"map": "Tutorial", "players": "1", "port": "", "tracking": "", "pid": ""}
+OPTIONS = {"map": "Tutorial", "players": "1", "port": "", "client": "", "tracking": "", "pid": ""}
 """The machine's options and what they are where nobody says. `port` opens the server to real players of this
 machine (127.0.0.1 alone), and is no part of the fingerprint; neither is `tracking`, how states find pages.
-With `pid` it is a server that runs already, on a map of its own: see attach.py."""
+With `client` a person watches or plays in the game's own client: see live.py. With `pid` it is a server that
+runs already, on a map of its own: see attach.py."""
 TICK_RATE = 50.0
 DOMAINS = {
     "players": Domain("players", MAX_PLAYERS * RECORD_SIZE, writable=False, record=RECORD_SIZE),
@@ -32,8 +34,13 @@ DOMAINS = {
 DOMAIN_STARTS = {"players": RECORDS_AT, "server": 0}
 """Where they lie in the views."""
 
-_JOINING = 500
-_SETTLING = 150
+_JOINING = 200
+POWER_ON = 400
+"""The server's tick at power-on, always the same: parts of a map move by it. Till then all have joined, and
+have come to rest."""
+_SETTLING = 100
+_FIRST_AIMS = range(1, 5)
+"""Inputs at the very first, since the game fires no weapon for one that it has hardly heard."""
 
 
 class NativeMachine(LockstepMachine):
@@ -43,6 +50,9 @@ class NativeMachine(LockstepMachine):
         MissingComponent: the server is not installed.
         MachineError: an option or the map is wrong, the server does not start, or its build is not known.
     """
+
+    _settings: Mapping[str, str] = MappingProxyType({})
+    """Of the server, besides what every server of ours has."""
 
     def __init__(self, spec: MachineSpec) -> None:
         self.spec = spec
@@ -83,7 +93,7 @@ class NativeMachine(LockstepMachine):
             settings=(("map", options["map"]), ("players", options["players"])),
         )
         game = HookedGame(
-            program.command(server, options["map"], options["port"]),
+            program.command(server, options["map"], options["port"], self._settings),
             self.players,
             network=bool(options["port"]),
             environment=program.ENVIRONMENT,
@@ -92,9 +102,19 @@ class NativeMachine(LockstepMachine):
         return fingerprint, Capability.SAVE | Capability.DETERMINISTIC | Capability.TURBO, game
 
     def _join(self) -> None:
+        self._come_in((1 << self.players) - 1)
+        self._game.step(self._idle, POWER_ON - self._game.status()[0])
+        self._keep_power_on()
+
+    @property
+    def _idle(self) -> bytes:
+        """Nobody presses anything."""
+        return to_wire(encode((), None, self.players))
+
+    def _come_in(self, everyone: int) -> None:
+        """The players of the mask `everyone` enter the game and come to rest."""
         build = self.fingerprint.core_hash
-        everyone = (1 << self.players) - 1
-        idle = to_wire(encode((), None, self.players))
+        idle = self._idle
         known = places.known_places(self._game, build)
         if known is not None:
             self._game.set_places(known)
@@ -105,11 +125,14 @@ class NativeMachine(LockstepMachine):
             if ready == everyone or closed:
                 break
         if ready != everyone:
-            raise MachineError(f"{program.NAME} let only {ready.bit_count()} of {self.players} players in")
+            raise MachineError(
+                f"{program.NAME} let only {ready.bit_count()} of {everyone.bit_count()} players in"
+            )
+        for aim in _FIRST_AIMS:
+            self._game.step(to_wire(aimed(aim) * self.players), 1)
         self._game.step(idle, _SETTLING)
         if known is None:
             self._game.set_places(places.find_places(self._game, build))
-        self._keep_power_on()
 
     # -- what differs from other hooked games ------------------------------------------------------------
 

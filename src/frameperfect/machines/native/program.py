@@ -9,7 +9,9 @@ import os
 import re
 import shutil
 import struct
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from frameperfect.errors import MachineError, MissingComponent
 from frameperfect.machine import MachineSpec
@@ -68,8 +70,10 @@ def find_map(name: str) -> Path:
     return path
 
 
-def command(server: Path, map_name: str, port: str) -> list[str]:
-    """The command line of a server for our players.
+def command(
+    server: Path, map_name: str, port: str, other: Mapping[str, str] = MappingProxyType({})
+) -> list[str]:
+    """The command line of a server for our players, with `other` settings over those here.
 
     Raises:
         MachineError: the port is none.
@@ -88,6 +92,7 @@ def command(server: Path, map_name: str, port: str) -> list[str]:
         "sv_inactivekick": "0",
         "sv_kill_delay": "0",
         "sv_vote_kick": "0",
+        **other,
     }
     return [str(server), *(f'{key} "{value}"' for key, value in settings.items())]
 
