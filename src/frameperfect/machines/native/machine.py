@@ -103,7 +103,7 @@ class NativeMachine(LockstepMachine):
 
     def _join(self) -> None:
         self._come_in((1 << self.players) - 1)
-        self._game.step(self._idle, POWER_ON - self._game.status()[0])
+        self._game.step(self._idle, max(1, POWER_ON - self._game.status()[0]))
         self._keep_power_on()
 
     @property
