@@ -241,8 +241,8 @@ def show_gain(agent: Score, floor: Score) -> None:
 
 def write_scores(folder: Path, scores: Sequence[Score], changes: dict[str, Any], **more: Any) -> None:
     """Write `evaluation.json`: every return, means and intervals."""
+    from frameperfect.atomic import replacing
     from frameperfect.learn import interval
-    from frameperfect.view.atomic import replacing
 
     facts = {
         "players": {

@@ -92,7 +92,7 @@ def digest_of(path: Path) -> str:
 
 
 def _keep(proven: Proven) -> None:
-    from frameperfect.view.atomic import replacing
+    from frameperfect.atomic import replacing
 
     place = _place(proven.digest)
     place.parent.mkdir(parents=True, exist_ok=True)

@@ -198,8 +198,8 @@ def _note(text: str, as_json: bool) -> None:
 
 
 def _export(path: Path, variables: Sequence[Variable], question: str, machine: Machine) -> str:
+    from frameperfect.atomic import replacing
     from frameperfect.ram import write_wch
-    from frameperfect.view.atomic import replacing
 
     named = [
         variable if variable.name != "value" else replace(variable, name=f"{question}_{number}")
@@ -224,8 +224,8 @@ def _toml_of(game: Game, toml: Path | None) -> Path:
 
 def _save(game: Game, toml: Path | None, variables: Sequence[Variable]) -> str:
     """Write variables into the game.toml, and say where."""
+    from frameperfect.atomic import replacing
     from frameperfect.ram import add_variables
-    from frameperfect.view.atomic import replacing
 
     path = _toml_of(game, toml)
     text = add_variables(path.read_text("utf-8"), variables, where=str(path))

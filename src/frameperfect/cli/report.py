@@ -55,7 +55,7 @@ def report_run(folder: Path) -> None:
 
 
 def _note_command(folder: Path) -> None:
-    from frameperfect.view.atomic import replacing
+    from frameperfect.atomic import replacing
 
     done = [*_history(folder), {
         "command": shlex.join(["frameperfect", *invocation]), "when": time.strftime("%Y-%m-%d %H:%M"),

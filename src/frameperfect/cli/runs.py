@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from frameperfect import __version__
+from frameperfect.atomic import replacing
 from frameperfect.cli.app import Refused, app, console, example
-from frameperfect.view.atomic import replacing
 
 if TYPE_CHECKING:
     import gymnasium

@@ -139,7 +139,7 @@ class Plan:
 
     def write(self, folder: Path) -> None:
         """Write it into the folder."""
-        from frameperfect.view.atomic import replacing
+        from frameperfect.atomic import replacing
 
         folder.mkdir(parents=True, exist_ok=True)
         with replacing(folder / FILE) as part:
@@ -325,8 +325,8 @@ class BestFile:
 
     def __call__(self, study: Any, _: Any = None) -> None:
         """`best.toml`, where a trial has ended well."""
+        from frameperfect.atomic import replacing
         from frameperfect.cli.settings_file import write_settings
-        from frameperfect.view.atomic import replacing
 
         best = best_trial(study)
         if best is None:

@@ -13,8 +13,6 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import os
-import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +23,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from frameperfect.atomic import replacing
 from frameperfect.env.env import Env, make_env
 from frameperfect.env.setup import POWER_ON
 from frameperfect.errors import EnvError
@@ -101,16 +100,9 @@ class Demonstrations:
         arrays |= {name: getattr(self, name) for name in _ARRAYS}
         arrays |= {"states": np.frombuffer(b"".join(self.states), np.uint8), "state_ends": ends}
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                text = np.frombuffer(json.dumps(facts).encode(), np.uint8)
-                np.savez_compressed(file, allow_pickle=False, facts=text, **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(draft).replace(path)
-        finally:
-            Path(draft).unlink(missing_ok=True)
+        text = np.frombuffer(json.dumps(facts).encode(), np.uint8)
+        with replacing(path, durable=True) as part, part.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, facts=text, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> Demonstrations:

@@ -6,10 +6,8 @@ states; the header's metadata holds the rest as JSON. Nothing is pickled, and no
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -18,6 +16,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 
+from frameperfect.atomic import replacing
 from frameperfect.errors import CheckpointError, LearningError
 
 Tensor: TypeAlias = "torch.Tensor"
@@ -42,17 +41,14 @@ def write(run: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> Path:
         LearningError: it can't be written.
     """
     path = run / FILE
-    draft = run / (FILE + ".part")
     tensors = {name: each.detach().cpu() for name, each in tensors.items()}
     text = json.dumps({"format": FORMAT, **facts})
     metadata = {"frameperfect": text, "digest": _digest(tensors, text)}
     try:
         run.mkdir(parents=True, exist_ok=True)
-        _save(draft, tensors, metadata)
-        draft.replace(path)
+        with replacing(path, durable=True, alone=True) as part:
+            _save(part, tensors, metadata)
     except OSError as failure:
-        with contextlib.suppress(OSError):
-            draft.unlink()
         kept = "the checkpoint before is kept" if path.exists() else "there is none yet"
         raise LearningError(f"can't write {path}: {failure}; {kept}") from failure
     return path
@@ -82,8 +78,8 @@ def read(run: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _save(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """A safetensors file, piece by piece and down to the disk: the length of its header, the header, the
-    numbers; the widest types first, so that all lie at multiples of their width.
+    """A safetensors file, piece by piece: the length of its header, the header, the numbers; the widest types
+    first, so that all lie at multiples of their width.
     """
     order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
     header: dict[str, Any] = {"__metadata__": metadata}
@@ -100,8 +96,6 @@ def _save(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> N
         for name in order:
             for piece in _pieces(tensors[name]):
                 file.write(piece)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _pieces(tensor: Tensor) -> Iterator[memoryview]:

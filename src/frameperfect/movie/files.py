@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from frameperfect.atomic import replacing
 from frameperfect.errors import MovieError
 from frameperfect.movie import bk2, fm2, fpm
 from frameperfect.movie.movie import Movie
@@ -63,20 +63,11 @@ def save_movie(movie: Movie, path: str | os.PathLike[str]) -> None:
         data = _format(path).write(movie)
     except MovieError as error:
         raise MovieError(f"{path}: {error}") from None
-    temporary = None
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+        with replacing(path, durable=True) as part:
+            part.write_bytes(data)
     except OSError as error:
         raise MovieError(f"{path}: can't be written: {error.strerror}") from None
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 def convert_movie(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> Movie:
@@ -91,9 +82,3 @@ def _format(path: Path) -> _Format:
         return FORMATS[path.suffix.lower()]
     except KeyError:
         raise MovieError(f"{path}: '{path.suffix}' is no movie format; use {', '.join(FORMATS)}") from None
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

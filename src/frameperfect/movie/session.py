@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from frameperfect.atomic import replacing
 from frameperfect.errors import FrameperfectError, MovieError, StateMismatch
 from frameperfect.machine import Capability, Inputs, Machine, unseal_state
 from frameperfect.movie import fpm
@@ -205,15 +206,12 @@ class Session:
         state = self.machine.save()
         movie = fpm.write(self.movie().cut(self._frame))
         body = len(movie).to_bytes(8, "little") + movie + state
-        part = path.with_suffix(f".{os.getpid()}.part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(SLOT_MAGIC + _digest(body) + body)
-            part.replace(path)
+            with replacing(path) as part:
+                part.write_bytes(SLOT_MAGIC + _digest(body) + body)
         except OSError as error:
             raise MovieError(f"slot {slot}: {path} can't be written: {error.strerror}") from None
-        finally:
-            part.unlink(missing_ok=True)
 
     def load_slot(self, slot: int) -> None:
         """Go back to what a slot holds.

@@ -6,7 +6,6 @@ A zip of NumPy arrays (`numpy.savez`) with the values as JSON among them; each p
 from __future__ import annotations
 
 import json
-import os
 import time
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from frameperfect import atomic
 from frameperfect.errors import SearchError
 
 VERSION = 3
@@ -92,17 +92,10 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         KeepingFailed: it can't be written.
     """
-    part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with part.open("wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        with atomic.replacing(path, durable=True, alone=True) as part, part.open("wb") as file:
+            yield file
     except OSError as wrong:
         kept = "what was kept before is still there" if path.exists() else "nothing is kept yet"
         raise KeepingFailed(

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from frameperfect.atomic import replacing
 from frameperfect.errors import MissingComponent
-from frameperfect.view.atomic import replacing
 
 POINTS = 400
 DRAWS = 2000

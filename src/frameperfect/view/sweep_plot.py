@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from frameperfect.atomic import replacing
 from frameperfect.errors import MissingComponent
-from frameperfect.view.atomic import replacing
 
 COLUMNS = 3
 GREY, BEST = "0.7", "C3"

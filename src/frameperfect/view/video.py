@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from frameperfect.atomic import replacing
 from frameperfect.errors import FrameperfectError, MissingComponent
-from frameperfect.view.atomic import replacing
 from frameperfect.view.hud import Hud
 from frameperfect.view.overlay import Canvas, Overlay, Scene, Spectator, draw
 

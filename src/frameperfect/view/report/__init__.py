@@ -16,7 +16,7 @@ def write_report(report: Report, path: Path) -> None:
     Raises:
         OSError: the file can't be written.
     """
-    from frameperfect.view.atomic import replacing
+    from frameperfect.atomic import replacing
 
     with replacing(path) as part:
         part.write_text(page(report), "utf-8")

@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
+from frameperfect.atomic import replacing
 from frameperfect.errors import FrameperfectError
 from frameperfect.machine import Controller
-from frameperfect.view.atomic import replacing
 from frameperfect.view.window.display import load_pygame
 
 if sys.version_info >= (3, 11):
