@@ -36,6 +36,7 @@ install "${need_packages[@]}"
 # the native machine's games, by themselves: their tests are skipped where there is no such package
 PATH="$PATH:/usr/games" command -v DDNet-Server >/dev/null || install ddnet-server
 PATH="$PATH:/usr/games" command -v supertux2 >/dev/null || install supertux
+PATH="$PATH:/usr/games" command -v DDNet >/dev/null || install ddnet xvfb libxtst6
 
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || {
   echo "setup: Python 3.10 or newer is needed; set PYTHON=/path/to/python3" >&2; exit 1; }

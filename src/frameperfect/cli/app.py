@@ -148,6 +148,7 @@ def load_commands() -> None:
         games,
         keys,
         movies,
+        race,
         ram,
         report,
         runs,

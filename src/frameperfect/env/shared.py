@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from frameperfect.game import Game
+    from frameperfect.machine import Machine
 
 Flags = NDArray[np.bool_]
 
@@ -105,6 +106,10 @@ class SharedVectorEnv(GymnasiumVectorEnv[Any, Any, NDArray[Any]]):
         self.observation_space = batch_space(self.single_observation_space, n)
         self.single_action_space = setup.actions.space
         self.action_space = batch_space(self.single_action_space, n)
+
+    def machine(self, game: int = 0) -> Machine:
+        """One game's machine, for looking into it; stepping it breaks the episodes."""
+        return self._pool.machine(game)
 
     @property
     def feature_names(self) -> tuple[str, ...]:

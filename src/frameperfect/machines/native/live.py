@@ -30,9 +30,9 @@ from frameperfect.machines.native.machine import POWER_ON, TICK_RATE, NativeMach
 from frameperfect.machines.native.respawn import give_new_lives
 
 _KINDS = ("watch", "play")
-_ARRIVAL = 0.25
+_ARRIVAL = 0.8
 """Seconds that a tick takes while the client comes: few of them pass before power-on."""
-_PATIENCE = 60.0
+_PATIENCE = 100.0
 _COUNTDOWN = 150
 """Ticks before power-on in real time, in which a person sees where they are and can't move yet."""
 _CHECKED = 60
@@ -53,8 +53,8 @@ class Played(NamedTuple):
 class LiveMachine(NativeMachine):
     """The server and a client that this process starts; the option `client` is "watch" or "play".
 
-    There are no states: the client can't be taken back to one. `reset` gives all players new lives. `port`
-    need not be given.
+    The client starts, and power-on comes, with the first `advance` or `reset`. There are no states: the
+    client can't be taken back to one. Later resets give all players new lives. `port` need not be given.
 
     Raises:
         MissingComponent: the server or the client is not installed.
@@ -62,7 +62,7 @@ class LiveMachine(NativeMachine):
         MachineError: as for `NativeMachine`, or the client does not come into the game.
     """
 
-    client: Client
+    client: Client | None = None
     """Stops running when the person closes its window; the players play on."""
 
     def _start(self, options: dict[str, str]) -> tuple[Fingerprint, Capability, HookedGame]:
@@ -83,45 +83,49 @@ class LiveMachine(NativeMachine):
         return replace(fingerprint, settings=(*fingerprint.settings, ("client", kind))), Capability.NONE, game
 
     def _join(self) -> None:
-        game = self._game
-        game.expect_person(self.plays)
+        self._game.expect_person(self.plays)
         self._come_in((1 << self.players - self.plays) - 1)
         if not self.plays:  # who comes now is a spectator
             tell(self._folder / "console", "sv_tournament_mode 1")
-            game.step(self._idle, 1)
-        self.client = Client(int(self._port))
-        self._finalizer = weakref.finalize(self, functools.partial(_end, self.client, game))
-        self._await_person()
+            self._game.step(self._idle, 1)
+
+    def _power_on(self) -> None:
+        game = self._game
+        self.client = client = Client(int(self._port))
+        self._finalizer = weakref.finalize(self, functools.partial(_end, client, game))
+        self._await_person(client)
         game.pace(0)
         if (left := POWER_ON - _COUNTDOWN - game.status()[0]) > 0:
             game.step(self._idle, left)
         game.pace(1 / TICK_RATE)
         if not self.plays:
-            self.client.say("spectate 0")
+            client.say("spectate 0")
         game.step(self._idle, POWER_ON - game.status()[0])
         if self.plays:
             game.begin_person(strictly=True)
-        self._keep_power_on()
+        self._show_blocks()
 
-    def _await_person(self) -> None:
+    @property
+    def watched(self) -> bool:
+        """Whether the person's client runs."""
+        return self.client is not None and self.client.running
+
+    def _await_person(self, client: Client) -> None:
         self._game.pace(_ARRIVAL)
         late = time.monotonic() + _PATIENCE
         while not self._game.person_is_here():
-            if not self.client.running:
-                raise MachineError(
-                    f"DDNet's client did not come into the game: it {self.client.last_words()}"
-                )
+            if not client.running:
+                raise MachineError(f"DDNet's client did not come into the game: it {client.last_words()}")
             if time.monotonic() > late or self._game.status()[0] > POWER_ON - _COUNTDOWN:
                 raise MachineError(f"DDNet's client did not come in within {_PATIENCE:g} seconds")
             self._game.step(self._idle, 1)
-
-    def _keep_power_on(self) -> None:
-        self._show_blocks()  # and no state: a client can't be taken back
 
     # -- frames --------------------------------------------------------------------------------------
 
     def begin(self, masks: Sequence[int], analog: Analog, frames: int) -> None:
         """See `LockstepMachine.begin`."""
+        if self.client is None:
+            self._power_on()
         self._begun = self._encode(masks, analog), frames
 
     def finish(self) -> None:
@@ -136,10 +140,12 @@ class LiveMachine(NativeMachine):
                 self._checkpoints.append((self.frame, self.hash()))
 
     def _reset(self) -> None:
+        if self.client is None:
+            self._power_on()
         if self.frame == 0:
             return
         self._whole = False
-        if self.plays:
+        if self.plays and self.client is not None:
             self._game.begin_person(strictly=False)
             self.client.say("kill")
         give_new_lives(self._game, self.memory["players"], self.players)
