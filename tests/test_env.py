@@ -470,3 +470,25 @@ def test_a_crash_truncates_the_episode_and_the_next_reset_begins_with_a_new_mach
         assert_same(again, first)
         assert "crashed" not in info
         assert env.step(0)[2:4] == (False, False)
+
+
+def test_definitions_can_be_others_than_the_game_s() -> None:
+    env = fp.make_env("Skyrunner-Nes", frame_skip=4, define={"cleared": "best_x >= 100"})
+    env.reset(seed=0)
+    for _ in range(100):
+        *_, info = env.step(0)
+        if info["success"]:
+            break
+    assert info["success"] and 100 <= info["best_x"] < 120
+    env.close()
+    with pytest.raises(fp.GameError, match=r"Skyrunner-Nes defines no 'clear'\. Did you mean 'cleared'\?"):
+        fp.make_env("Skyrunner-Nes", define={"clear": "true"})
+    with pytest.raises(fp.GameError, match=r"\[define\] cleared"):
+        fp.make_env("Skyrunner-Nes", define={"cleared": "nothing > 1"})
+
+
+def test_a_game_s_features_are_its_own_or_a_list_by_name() -> None:
+    with pytest.raises(fp.EnvError, match="has no features 'small'; observe features"):
+        fp.make_env("Skyrunner-Nes", observation="features:small")
+    with pytest.raises(fp.EnvError, match="one list only"):
+        fp.make_env("Skyrunner-Nes", observation={"a": "features", "b": "features:small"})

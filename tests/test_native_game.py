@@ -211,6 +211,34 @@ def test_what_is_not_for_several_says_so(game: str, more: dict[str, str], says: 
         make_parallel(game, 2, **more)
 
 
+def test_a_course_is_a_race_of_so_many_tiles_that_can_be_won() -> None:
+    env = make_parallel(GAME, 3, options=SUNNY, frame_skip=4, define={"course": "12"})
+    env.reset(seed=0)
+    stays, last = "player_2", {}
+    for step in range(400):
+        actions = {name: (0 if name == stays else JUMP if step % 20 < 10 else RUN) for name in env.agents}
+        _, rewards, terminations, _, infos = env.step(actions)
+        last |= {name: (rewards[name], infos[name]) for name, over in terminations.items() if over}
+        if len(last) == 2:
+            break
+    assert set(last) == {"player_0", "player_1"} and env.agents == [stays]
+    for reward, info in last.values():
+        assert info["success"] and info["travelled"] >= 12 and reward > 20
+    assert sorted(info["rank"] for _, info in last.values())[0] == 1
+    assert not infos[stays]["success"] and "rank" not in infos[stays]
+    env.close()
+
+
+def test_the_observation_of_twelve_values_is_there_by_name() -> None:
+    env = frameperfect.make_env(GAME, options=SUNNY, observation="features:twelve")
+    observation, info = env.reset(seed=0)
+    assert observation.shape == env.observation_space.shape == (12,)
+    assert observation[:2].tolist() == pytest.approx([info["x"] / 1000, info["y"] / 1000])
+    env.close()
+    with pytest.raises(EnvError, match="DDNet-Race has no features 'ten'; observe features, features:twelve"):
+        frameperfect.make_env(GAME, observation="features:ten")
+
+
 def test_an_agent_without_an_action_is_named(race: ParallelEnv) -> None:
     race.reset(seed=0)
     with pytest.raises(EnvError, match="no action for player_2"):

@@ -11,6 +11,7 @@ from frameperfect.cli.app import Refused, app, example, may_replace, say
 from frameperfect.cli.env_options import (
     ActionsOption,
     CoreOption,
+    DefineOption,
     FrameSkipOption,
     GameArgument,
     MaxStepsOption,
@@ -42,6 +43,7 @@ def demonstrations(
     ] = 8,
     core: CoreOption = None,
     option: OptionsOption = None,
+    define: DefineOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Replay movies exactly; keep what an agent would have seen, done and got, and states to begin at."""
@@ -56,7 +58,7 @@ def demonstrations(
         game_reference(game), [load_movie(movie) for movie in movies], state_every=state_every,
         **env_choices(
             observation=observation, actions=actions, frame_skip=frame_skip, max_steps=max_steps, core=core,
-            option=option,
+            option=option, define=define,
         ),
     )  # fmt: skip
     found.save(out)

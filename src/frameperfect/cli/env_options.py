@@ -29,13 +29,24 @@ OptionsOption = Annotated[
     list[str] | None,
     typer.Option("--option", help="An option of the core or the machine, NAME=VALUE; may be given again."),
 ]
+DefineOption = Annotated[
+    list[str] | None,
+    typer.Option("--define", help="Another expression for one of the game's [define], NAME=EXPRESSION."),
+]
 
 
 def env_choices(
-    *, start: str | None = None, option: list[str] | None = None, **options: Any
+    *,
+    start: str | None = None,
+    option: list[str] | None = None,
+    define: list[str] | None = None,
+    **options: Any,
 ) -> dict[str, Any]:
     """Keywords of `make_env`: the options that were given."""
-    chosen = {**options, "start": start_choice(start), "options": machine_options(option)}
+    chosen = {
+        **options, "start": start_choice(start), "options": machine_options(option),
+        "define": named("--define", define, "course=100"),
+    }  # fmt: skip
     return {key: value for key, value in chosen.items() if value is not None}
 
 
@@ -46,7 +57,12 @@ def start_choice(text: str | None) -> str | list[str] | None:
 
 
 def machine_options(texts: list[str] | None) -> dict[str, str] | None:
-    """The options that NAME=VALUE texts are.
+    """What `--option` says, by name; raises Refused as `named` does."""
+    return named("--option", texts, "map=Tsunami")
+
+
+def named(option: str, texts: list[str] | None, example: str) -> dict[str, str] | None:
+    """What NAME=VALUE texts of an option say, by name.
 
     Raises:
         Refused: one of them is none.
@@ -56,5 +72,5 @@ def machine_options(texts: list[str] | None) -> dict[str, str] | None:
     pairs = [text.partition("=") for text in texts]
     for text, (name, sign, _) in zip(texts, pairs, strict=True):
         if not (name and sign):
-            raise Refused(f"--option {text}: write NAME=VALUE, such as --option map=Tsunami")
+            raise Refused(f"{option} {text}: write NAME=VALUE, such as {option} {example}")
     return {name: value for name, _, value in pairs}

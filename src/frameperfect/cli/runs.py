@@ -251,7 +251,11 @@ class RunConfig:
         from frameperfect.env import make_shared
 
         env = {**self.env, **changes}
-        if env.pop("observation", "features") != "features" or "core" in env or self.backwards is not None:
+        if (
+            not env.get("observation", "features").startswith("features")
+            or "core" in env
+            or self.backwards is not None
+        ):
             raise Refused(
                 "several agents learn from features alone; leave --observation, --core and --demonstrations"
             )

@@ -24,6 +24,7 @@ from frameperfect.cli.env_options import (
     ActionsOption,
     AlgoOption,
     CoreOption,
+    DefineOption,
     EnvsOption,
     FrameSkipOption,
     GameArgument,
@@ -86,6 +87,7 @@ def sweep(
     start: StartOption = None,
     core: CoreOption = None,
     option: OptionsOption = None,
+    define: DefineOption = None,
     seed: Annotated[int, typer.Option(help="Of the search and of every trial.")] = 0,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a sweep, or help one that another process runs.")
@@ -117,7 +119,7 @@ def sweep(
             raise Refused("say how long a trial is: --steps N or --minutes N")
         env = env_choices(
             observation=observation, actions=actions, frame_skip=frame_skip, sticky=sticky,
-            max_steps=max_steps, start=start, core=core, option=option,
+            max_steps=max_steps, start=start, core=core, option=option, define=define,
         )  # fmt: skip
         kind = observation_kind(name, env)
         learn = learn_settings(name, algo, kind, rnd, config, steps, minutes, seed)

@@ -15,6 +15,7 @@ from frameperfect.cli.env_options import (
     ActionsOption,
     AlgoOption,
     CoreOption,
+    DefineOption,
     EnvsOption,
     FrameSkipOption,
     GameArgument,
@@ -60,6 +61,7 @@ def train(
     start: StartOption = None,
     core: CoreOption = None,
     option: OptionsOption = None,
+    define: DefineOption = None,
     agents: Annotated[
         int, typer.Option(min=1, help="Players in each environment's game, who share one policy.")
     ] = 1,
@@ -109,7 +111,7 @@ def train(
     folder = run_folder(run) if run else RUNS / f"{Path(name).stem}-{algo}-{time.strftime('%Y%m%d-%H%M%S')}"
     env = env_choices(
         observation=observation, actions=actions, frame_skip=frame_skip, sticky=sticky, max_steps=max_steps,
-        start=start, core=core, option=option,
+        start=start, core=core, option=option, define=define,
     )  # fmt: skip
     kind = observation_kind(name, env)
     if actors is None and (lockstep or cluster is not None):

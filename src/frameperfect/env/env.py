@@ -45,14 +45,15 @@ def make_env(
     render_mode: str | None = None,
     core: str | None = None,
     options: Mapping[str, str] | None = None,
+    define: Mapping[str, str] | None = None,
     isolated: bool = False,
 ) -> Env:
     """Make one environment of `game` (a name, a path, or a `Game`).
 
     Args:
-        observation: "features"; "ram" or any memory domain, whole or in part: "ram[0x100:0x200]" or
-            ("ram", 0x100, 0x200); "pixels"; "screen"; or a dict of these. None: the game's features where
-            it defines some, else "pixels".
+        observation: "features", or "features:NAME", another list that the game names; "ram" or any memory
+            domain, whole or in part: "ram[0x100:0x200]" or ("ram", 0x100, 0x200); "pixels"; "screen"; or a
+            dict of these. None: the game's features where it defines some, else "pixels".
         video: how "pixels" are shaped (`frameperfect.pool.Video`, or a dict of its fields).
         actions: a preset of the game, "buttons" (MultiBinary), "discrete" (all combinations), a list of
             combinations (Discrete) or a list of groups of them (MultiDiscrete). None: the game's first
@@ -66,6 +67,7 @@ def make_env(
         reward_terms: `info["reward_terms"]` says what each term of the reward gave.
         render_mode: None, or "rgb_array".
         core, options: another core than the game's own, and the core's options.
+        define: other expressions for some of the game's `[define]`.
         isolated: run the machine in a process of its own; if it crashes there, the episode is truncated
             with `info["crashed"]` and the next reset starts a new one.
 
@@ -87,6 +89,7 @@ def make_env(
             render_mode=render_mode,
             core=core,
             options=options,
+            define=define,
             isolated=isolated,
             threads=1,
         )

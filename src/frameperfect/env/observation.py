@@ -1,6 +1,6 @@
 """What an agent sees: the game's features, bytes of memory, the screen, or a dict of them.
 
-- "features": the game's feature vector, float32 (F,).
+- "features": the game's feature vector, float32 (F,); "features:NAME" another one that it names.
 - "ram", "ram[0x100:0x200]", ("ram", 0x100, 0x200): bytes of a memory domain, uint8, in the order in which
   `machine.memory` holds them; the range counts from the domain's start.
 - "pixels": the screen as `Video` shapes it (84x84 grey, the last four frames, unless asked otherwise): grey
@@ -24,7 +24,7 @@ from frameperfect.memory import Domain, Span
 from frameperfect.pool import Video
 
 if TYPE_CHECKING:
-    from frameperfect.game import BatchEpisode, Episode, Rules
+    from frameperfect.game import BatchEpisode, Episode, Game, Rules
     from frameperfect.pool import Pool
 
 Part: TypeAlias = "str | tuple[str, int, int]"
@@ -32,6 +32,7 @@ ObservationChoice: TypeAlias = "Part | Mapping[str, Part]"
 Read: TypeAlias = Callable[[], Any]
 
 SCREEN = Video(height=None, width=None, grey=False, stack=1, max_pool=False)
+_NAMED = "features:"
 _RANGE = re.compile(r"(?P<domain>[^\[\]]+?)\s*(\[\s*(?P<start>\w*)\s*:\s*(?P<stop>\w*)\s*\])?")
 
 
@@ -94,6 +95,35 @@ class _Pixels:
     def _view(self, pool: Pool) -> NDArray[np.uint8]:
         assert pool.pixels is not None
         return pool.pixels[:, 0] if self.squeeze else pool.pixels
+
+
+def chosen_features(
+    choice: ObservationChoice | None, game: Game
+) -> tuple[list[str] | None, ObservationChoice | None]:
+    """The list of features that "features:NAME" names, and the choice with "features" in its place; None
+    where it is the game's own list.
+
+    Raises:
+        EnvError: the game has no such list, or two are asked for.
+    """
+    parts = choice if isinstance(choice, Mapping) else {"": choice}
+    named = {
+        part[len(_NAMED) :] for part in parts.values() if isinstance(part, str) and part.startswith(_NAMED)
+    }
+    if not named:
+        return None, choice
+    if len(named) > 1 or "features" in parts.values():
+        raise EnvError("an observation can hold the features of one list only")
+    (name,) = named
+    presets = game.observation.presets
+    if name not in presets:
+        raise EnvError(
+            f"{game.name} has no features '{name}'; observe "
+            f"{', '.join(['features', *(_NAMED + each for each in presets)])}"
+        )
+    if not isinstance(choice, Mapping):
+        return presets[name], "features"
+    return presets[name], {key: "features" if part == _NAMED + name else part for key, part in choice.items()}
 
 
 class Observation:

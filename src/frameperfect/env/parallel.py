@@ -46,12 +46,14 @@ def make_parallel(
     agents: int,
     *,
     mode: Mode = "race",
+    observation: str = "features",
     actions: str | Combinations | None = None,
     frame_skip: int = 1,
     sticky: float = 0.0,
     start: StartChoice = None,
     max_steps: int | None = None,
     options: Mapping[str, str] | None = None,
+    define: Mapping[str, str] | None = None,
     isolated: bool = False,
 ) -> ParallelEnv:
     """Make one game that `agents` agents play at once; see `make_env` for what is not described here.
@@ -62,6 +64,7 @@ def make_parallel(
             from the leader than the leader's screen shows, which costs it `OUT`; the last one left gains as
             much and is done. The leader has the greatest `lead`, a definition of the game, and places are
             those of its `[view] trail`.
+        observation: "features", or "features:NAME", another list that the game names.
 
     Raises:
         EnvError: the game is not for several, or lacks what the mode needs.
@@ -70,7 +73,7 @@ def make_parallel(
     return ParallelEnv(
         Setup(
             game,
-            observation="features",
+            observation=observation,
             video=None,
             actions=actions,
             frame_skip=frame_skip,
@@ -82,6 +85,7 @@ def make_parallel(
             render_mode=None,
             core=None,
             options={**(options or {}), "players": str(agents)},
+            define=define,
             isolated=isolated,
             threads=1,
         ),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from frameperfect.env.actions import Actions, Combinations, make_actions
-from frameperfect.env.observation import SCREEN, Observation, ObservationChoice
+from frameperfect.env.observation import SCREEN, Observation, ObservationChoice, chosen_features
 from frameperfect.errors import EnvError, MachineCrashed
 from frameperfect.game import load_game
 from frameperfect.machine import Capability, Machine, MachineSpec, backend
@@ -59,6 +59,7 @@ class Setup:
         render_mode: str | None,
         core: str | None,
         options: Mapping[str, str] | None,
+        define: Mapping[str, str] | None,
         isolated: bool,
         threads: int,
     ) -> None:
@@ -72,14 +73,15 @@ class Setup:
             raise EnvError(f"max_steps is the most steps of an episode, 1 or more, not {max_steps!r}")
         if render_mode not in (None, "rgb_array"):
             raise EnvError(f"no render_mode '{render_mode}'; there are None and 'rgb_array'")
-        self.game = load_game(game)
+        self.game = load_game(game).redefined(define or {})
+        listed, observation = chosen_features(observation, self.game)
         self.spec: MachineSpec = self.game.spec(core, options)
         self.isolated, self.noops, self.render_mode = isolated, noops, render_mode
         self.max_steps, self.reward_terms = max_steps, reward_terms
         self._start_states: dict[str, bytes] = {}
         with self._open_machine() as machine:
             self.domains = machine.domains
-            self.rules: Rules = self.game.rules(machine.domains)
+            self.rules: Rules = self.game.rules(machine.domains, listed)
             self.variables = self.game.variables(machine.domains)
             self.actions: Actions = make_actions(actions, self.game.actions, machine.controllers)
             self.starts = self._resolve(start, machine)

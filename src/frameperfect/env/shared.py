@@ -42,12 +42,14 @@ def make_shared(
     games: int,
     agents: int,
     *,
+    observation: str = "features",
     actions: str | Combinations | None = None,
     frame_skip: int = 1,
     sticky: float = 0.0,
     start: StartChoice = None,
     max_steps: int | None = None,
     options: Mapping[str, str] | None = None,
+    define: Mapping[str, str] | None = None,
     isolated: bool = False,
     threads: int = 0,
 ) -> SharedVectorEnv:
@@ -64,7 +66,7 @@ def make_shared(
         raise EnvError(f"there are 1 game and 1 agent or more, not {games} and {agents}")
     setup = Setup(
         game,
-        observation="features",
+        observation=observation,
         video=None,
         actions=actions,
         frame_skip=frame_skip,
@@ -76,6 +78,7 @@ def make_shared(
         render_mode=None,
         core=None,
         options={**(options or {}), "players": str(agents)},
+        define=define,
         isolated=isolated,
         threads=threads,
     )

@@ -55,6 +55,7 @@ def make_vec(
     render_mode: str | None = None,
     core: str | None = None,
     options: Mapping[str, str] | None = None,
+    define: Mapping[str, str] | None = None,
     isolated: bool = False,
     threads: int = 0,
     autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
@@ -85,6 +86,7 @@ def make_vec(
         render_mode=render_mode,
         core=core,
         options=options,
+        define=define,
         isolated=isolated,
         threads=threads,
     )

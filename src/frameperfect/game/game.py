@@ -23,6 +23,7 @@ from frameperfect.game.schema import (
     ViewSection,
     read_toml,
 )
+from frameperfect.game.suggest import did_you_mean
 from frameperfect.machine import Machine, MachineSpec, backend
 from frameperfect.memory import Domain, Variable
 
@@ -56,6 +57,22 @@ class Game:
     def from_folder(cls, folder: Path, source: str) -> Game:
         """Read the `game.toml` in `folder`; raises GameError where it is wrong."""
         return cls(read_toml(folder / "game.toml"), source, folder)
+
+    def redefined(self, define: Mapping[str, str]) -> Game:
+        """The same game with other expressions for some of its `[define]`.
+
+        Raises:
+            GameError: it does not define one of the names.
+        """
+        if unknown := [name for name in define if name not in self.define]:
+            hint = did_you_mean(unknown[0], self.define) or f" There are {', '.join(self.define) or 'none'}."
+            raise GameError(f"{self.name} defines no '{unknown[0]}'.{hint}")
+        if not define:
+            return self
+        changed = self.definition.model_copy(update={"define": {**self.define, **define}})
+        game = Game(changed, self.source, self.folder, self._program)
+        game.where = self.where
+        return game
 
     def __repr__(self) -> str:
         return f"<Game {self.name} ({self.source})>"

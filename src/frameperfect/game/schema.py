@@ -207,6 +207,8 @@ class ObservationSection(Section):
 
     features: list[Expression] = []
     """Expressions, or names of functions in `features.py` beside `game.toml`."""
+    presets: dict[str, list[Expression]] = {}
+    """Other such lists by name: the observation "features:NAME"."""
     crop: Annotated[tuple[int, int, int, int], BeforeValidator(_tuple)] | None = None
     """The part of the screen worth seeing: top, left, height, width (0: to the edge)."""
     info: list[str] | None = None
