@@ -18,6 +18,7 @@ from frameperfect.machine import Capability, Machine, MachineSpec, PortInput, op
 from frameperfect.machines.native import supertux
 from frameperfect.machines.native.keys import Keys
 from frameperfect.machines.native.sdl import SdlMachine
+from frameperfect.memory import Block
 from frameperfect.movie import load_movie, save_movie
 from frameperfect.testing import check_machine
 from tests.components import need_program
@@ -175,9 +176,15 @@ def test_pictures_are_observations_too() -> None:
     env.close()
 
 
-def test_another_build_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_build_is_looked_into_and_one_laid_out_otherwise_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tux: Machine
+) -> None:
+    memory = tux.memory["tux"].tobytes()
     monkeypatch.setattr(supertux, "_KNOWN", {})
-    with pytest.raises(MachineError, match=r"build d84f5a.* does not know; install Debian 12's supertux"):
+    with frameperfect.open("SuperTux") as found:
+        assert found.memory["tux"].tobytes() == memory
+    monkeypatch.setattr(supertux, "_STATUS", 0x130)
+    with pytest.raises(MachineError, match=r"build d84f5a.* does not know.*install Debian 12's supertux"):
         frameperfect.open("SuperTux")
 
 
@@ -191,6 +198,8 @@ def test_what_is_missing_or_misspelt_is_named(monkeypatch: pytest.MonkeyPatch) -
     ):
         with pytest.raises(MachineError, match=says):
             frameperfect.open("SuperTux", options=options)
+    with pytest.raises(MachineError, match="has the domain 'tux'; leave out"):
+        open_machine(MachineSpec("native", name="supertux", blocks={"own": Block(size=4, image=0)}))
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(supertux, "_PLACES", "/nowhere")
     with pytest.raises(MissingComponent, match="apt-get install supertux"):
@@ -222,15 +231,17 @@ def open_square(program: Path, way: str, ends: str, frames: str = "", **options:
         "boundary": ends,
         "rate": "50",
         "arguments": f"{way} {frames}",
-        "watch": f"0x{offset} > 0 : 48",
     }
-    machine = open_machine(MachineSpec("native", program=program, options={**chosen, **options}))
+    blocks = {"state": Block(size=48, image=int(offset, 16), chain=(0,))}
+    machine = open_machine(
+        MachineSpec("native", program=program, options={**chosen, **options}, blocks=blocks)
+    )
     assert isinstance(machine, SdlMachine)
     return machine
 
 
 def told(machine: Machine) -> dict[str, int]:
-    return dict(zip(FIELDS, struct.unpack("<8i4I", machine.memory["watched"].tobytes()), strict=True))
+    return dict(zip(FIELDS, struct.unpack("<8i4I", machine.memory["state"].tobytes()), strict=True))
 
 
 def corner(picture: np.ndarray) -> tuple[int, int]:
@@ -321,7 +332,6 @@ def test_options_of_one_s_own_game_are_checked(program: Path) -> None:
         ({"keys": "Jump = Spacebar"}, "no key 'Spacebar'; SDL's names are meant"),
         ({"boundary": "vsync"}, "boundary = 'vsync': give poll or swap"),
         ({"rate": "fast"}, "rate = 'fast': give frames a second"),
-        ({"watch": "here : 4"}, "'here : 4' is not an offset and a length"),
         ({"speed": "2"}, "square has no option 'speed'"),
     ):
         with pytest.raises(MachineError, match=says):

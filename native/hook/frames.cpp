@@ -171,7 +171,7 @@ static bool wait_for_packets(fd_set* sockets, int count, int64_t ns) {
   if (!spoken) {
     spoken = true;
     asked = false;
-    due_ns = std::max(due_ns, real_ns() - kMostLate * pace_ns) + pace_ns;
+    if (pace_ns != 0) due_ns = std::max(due_ns, real_ns() - kMostLate * pace_ns) + pace_ns;
     for (int i = 0; i < network.players; ++i) network.player[i].speak(input[i], virtual_ns);
     if (network.person.plays()) network.person.wait_for(static_cast<int32_t>(frames) + 1);
     if (network.has_packet()) return true;

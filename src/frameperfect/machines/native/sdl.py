@@ -10,7 +10,6 @@ import enum
 import functools
 import hashlib
 import os
-import re
 import shlex
 import shutil
 import struct
@@ -71,9 +70,9 @@ class SdlTitle(ABC):
     """Frames a second; a game that does not sleep is given a frame's time at the end of each."""
     settings: tuple[tuple[str, str], ...]
     """What enters the fingerprint."""
-    watched: str
-    """The name of the domain that holds the bytes of `watches`."""
-    watched_size: int
+    watched: str = ""
+    """The name of the domain that holds the bytes of `watches`, where the title has some of its own."""
+    watched_size: int = 0
     environment: Mapping[str, str] = ENVIRONMENT
     identity: bytes = b""
     """Contents that the game depends on besides its program (a level)."""
@@ -85,17 +84,18 @@ class SdlTitle(ABC):
     def command(self, home: Path) -> list[str]:
         """The program and its arguments; whatever it writes goes into the empty folder `home`."""
 
-    @abstractmethod
     def watches(self, game: HookedGame) -> list[Watch]:
         """What to see after every step. Raises MachineError for a build that can't be looked into."""
+        return []
 
-    @abstractmethod
     def begin(self, machine: SdlMachine) -> None:
-        """Bring the game to its first moment, by `machine.play`."""
+        """Bring the game to its first moment, by `machine.play`; without that it is the first frame."""
+        del machine
 
 
 class SdlMachine(LockstepMachine):
-    """One game. Memory: `title.watched`, and `game`, whose `<u8` at 0 counts frames since it was started.
+    """One game. Memory: the domain `game`, whose `<u8` at 0 counts frames since it was started, and
+    `title.watched` or else what the spec's blocks name.
 
     Raises:
         MachineError: the game does not start, or its build is not known.
@@ -115,11 +115,13 @@ class SdlMachine(LockstepMachine):
         if title.alone:
             self.capabilities |= Capability.SAVE
         self.frame_rate = title.frame_rate
-        self.domains = {
-            title.watched: Domain(title.watched, title.watched_size, writable=False),
-            "game": Domain("game", 8, base=1 << 32, writable=False),
-        }
-        self.domain_starts = {title.watched: WATCHED_AT, "game": 0}
+        self.domains = {"game": Domain("game", 8, base=1 << 32, writable=False)}
+        self.domain_starts = {"game": 0}
+        if title.watched:
+            if spec.blocks:
+                raise MachineError(f"{title.name} has the domain '{title.watched}'; leave out [domain]")
+            self.domains[title.watched] = Domain(title.watched, title.watched_size, writable=False)
+            self.domain_starts[title.watched] = WATCHED_AT
         self._looked = not title.alone
         self._start()
 
@@ -150,11 +152,12 @@ class SdlMachine(LockstepMachine):
         self._take(game, INPUT_SIZE, end=functools.partial(_end, game, home))
         self._drawing = True
         try:
-            watches = title.watches(game)
-            game.watch(watches)
+            game.watch(title.watches(game))
             title.begin(self)
             if title.alone:
                 self._keep_power_on()
+            else:
+                self._show_blocks()
         except BaseException:
             self.close()
             raise
@@ -180,7 +183,7 @@ class SdlMachine(LockstepMachine):
         return _DRAW.pack(self._drawing) + self.title.keys.to_wire(inputs)
 
     def _digest(self) -> bytes:
-        return digest(self.memory[self.title.watched].data)
+        return digest(memoryview(self.hash().encode()))
 
     # -- the picture -------------------------------------------------------------------------------
 
@@ -232,8 +235,6 @@ class OwnTitle(SdlTitle):
         self.boundary = _choice("boundary", options["boundary"])
         self.frame_rate = _rate(options["rate"])
         self.arguments = shlex.split(options["arguments"])
-        self.places = _parse_places(options["watch"])
-        self.watched, self.watched_size = "watched", sum(place.length for place in self.places)
         self.environment = {**ENVIRONMENT, "SDL_VIDEODRIVER": options["video"]}
         self.alone = options["video"] == "dummy"
         if not self.alone:
@@ -247,45 +248,21 @@ class OwnTitle(SdlTitle):
         """See `SdlTitle.command`."""
         return [str(self.program), *(word.replace("{home}", str(home)) for word in self.arguments)]
 
-    def watches(self, game: HookedGame) -> list[Watch]:
-        """See `SdlTitle.watches`."""
-        return [place._replace(address=game.base + place.address) for place in self.places]
-
-    def begin(self, machine: SdlMachine) -> None:
-        """Its first frame is its first moment."""
-
 
 OWN_OPTIONS = {
     "keys": "",
     "boundary": "poll",
     "rate": "60",
     "arguments": "",
-    "watch": "",
     "video": "dummy",
     "tracking": "",
 }
 """Options of a game of your own, and what they are where nobody says.
 
 `keys`: see `Keys.parse`. `boundary`: `poll` or `swap`. `rate`: frames a second. `arguments`: for the program;
-{home} in them is an empty folder. `watch`: memory to see, as an offset from where the program is loaded,
-what is added to the pointer found there and so on, and a length: `0x4010 : 8, 0x4020 > 8 : 4`; one after the
-other they are the domain `watched`. `video`: SDL's driver; `x11` for a game that draws by OpenGL.
+{home} in them is an empty folder. `video`: SDL's driver; `x11` for a game that draws by OpenGL.
 """
 _DISPLAY = ("DISPLAY", "XAUTHORITY")
-_PLACE = re.compile(r"\s*((?:0x)?[0-9a-fA-F]+(?:\s*>\s*(?:0x)?[0-9a-fA-F]+){0,4})\s*:\s*(\d+)\s*")
-
-
-def _parse_places(text: str) -> list[Watch]:
-    places = []
-    for part in text.split(",") if text.strip() else []:
-        found = _PLACE.fullmatch(part)
-        if found is None:
-            raise MachineError(
-                f"watch: '{part.strip()}' is not an offset and a length, as in '0x4010 > 8 : 4'"
-            )
-        first, *add = (int(word, 0) for word in found[1].split(">"))
-        places.append(Watch(first, int(found[2]), tuple(add)))
-    return places
 
 
 def _choice(key: str, value: str) -> Boundary:

@@ -2,7 +2,8 @@
 
 A frame is one of the game's logical steps, 1/64 second of its time, and its loop gives each 15 ms. Tux is an
 object of the class Player, which the current sector lists first; the program's own data points at the sector.
-Where that pointer lies holds for one build.
+Where that pointer lies holds for one build; in another one it is found by the sector's class, whose name C++
+keeps, and the offsets are taken over if they lead to a Tux.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import difflib
 import os
 import re
 import shutil
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,6 +29,9 @@ LEVELS = Path("/usr/share/games/supertux2/levels")
 OPTIONS = {"level": "world1/welcome_antarctica", "spawn": "", "tracking": ""}
 """The machine's options and what they are where nobody says. `level`: one of the package, by its path without
 .stl. `spawn`: "x,y" where Tux begins, in pixels, in the place of the level's own."""
+
+SECTOR, PLAYER = "6Sector", "6Player"
+"""Classes, as the C++ ABI mangles them."""
 
 _PLACES = os.pathsep.join(["/usr/games", "/usr/local/games"])
 _KEYS = "Left = Left, Right = Right, Up = Up, Down = Down, Jump = Space, Action = Left Ctrl"
@@ -104,12 +109,16 @@ class SuperTux(SdlTitle):
     def watches(self, game: HookedGame) -> list[Watch]:
         """See `SdlTitle.watches`."""
         build = build_id(self.program)
-        if build not in _KNOWN:
-            raise MachineError(
-                f"this SuperTux is build {build[:12]}, which the native machine does not know; "
-                "install Debian 12's supertux 0.6.3"
-            )
-        pointer = game.base + _KNOWN[build]
+        if build in _KNOWN:
+            pointer = game.base + _KNOWN[build]
+        else:
+            pointers = [at for at in _pointers_to_sector(game) if _leads_to_tux(game, at)]
+            if len(pointers) != 1:
+                raise MachineError(
+                    f"this SuperTux is build {build[:12]}, which the native machine does not know, and its "
+                    "Tux is not laid out as in those that are known; install Debian 12's supertux 0.6.3"
+                )
+            (pointer,) = pointers
         return [
             Watch(pointer, length, (*_TO_TUX, offset, 0) if offset == _STATUS else (*_TO_TUX, offset))
             for offset, length in _RECORD
@@ -126,3 +135,37 @@ class SuperTux(SdlTitle):
                 return
             machine.play()
         raise MachineError(f"{self.name}: Tux does not come into the level {self.level}; is it one to play?")
+
+
+def _pointers_to_sector(game: HookedGame) -> list[int]:
+    """Words in the program's own data that point at a sector."""
+    found: list[int] = []
+    for sector in game.objects_of(SECTOR):
+        found += game.places_of(sector.to_bytes(8, "little").hex(" "))
+    return found
+
+
+def _leads_to_tux(game: HookedGame, pointer: int) -> bool:
+    """Whether the offsets lead from there to someone of a Tux's size, at rest, and to his coins."""
+    try:
+        at = pointer
+        for add in _TO_TUX:
+            at = struct.unpack("<Q", game.read(at, 8))[0] + add
+        tux = struct.unpack("<Q", game.read(at, 8))[0]
+        if not _is_of(game, tux, PLAYER):
+            return False
+        width: float
+        _, _, width, height = struct.unpack("<4f", game.read(tux + 0x88, 16))
+        (status,) = struct.unpack("<Q", game.read(tux + _STATUS, 8))
+        coins: int = struct.unpack("<i", game.read(status, 4))[0]
+    except MachineError:
+        return False
+    return 20 < width < 40 and 20 < height < 80 and 0 <= coins < 10000
+
+
+def _is_of(game: HookedGame, place: int, mangled: str) -> bool:
+    """Whether an object's class has this name: object, its functions, the type before them, its name."""
+    (functions,) = struct.unpack("<Q", game.read(place, 8))
+    (kind,) = struct.unpack("<Q", game.read(functions - 8, 8))
+    (name,) = struct.unpack("<Q", game.read(kind + 8, 8))
+    return game.read(name, len(mangled) + 1) == mangled.encode() + b"\0"
