@@ -64,6 +64,22 @@ def test_one_player_in_each_game_is_the_vector_of_single_ones() -> None:
         assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
+def test_mixed_games_have_fewer_and_fewer_players() -> None:
+    mixed = make_shared(GAME, 5, 3, mixed=True, options=SUNNY, frame_skip=4)
+    assert mixed.num_envs == 3 + 3 + 2 + 2 + 1
+    others = [mixed.feature_names.index(f"alive{number}") for number in (1, 2)]
+    seen, _ = mixed.reset(seed=0)
+    assert seen[:, others].sum(axis=1).tolist() == [2] * 6 + [1] * 4 + [0]
+    alone = make_shared(GAME, 1, 1, options=SUNNY, frame_skip=4)
+    alone.reset(seed=4)
+    for action in np.random.default_rng(0).integers(9, size=(20, 11)):
+        seen, rewards, *_ = mixed.step(action)
+        own, paid, *_ = alone.step(action[-1:])
+        assert np.array_equal(seen[-1:], own) and rewards[-1] == paid[0]
+    mixed.close()
+    alone.close()
+
+
 def test_a_game_that_is_out_of_time_begins_anew_for_all_its_players(shared: SharedVectorEnv) -> None:
     first, _ = shared.reset(seed=0)
     nothing, run = np.zeros(6, int), np.full(6, 2)
@@ -107,7 +123,7 @@ def test_a_player_that_loses_begins_anew_where_the_game_puts_it_and_the_others_g
 
 def test_a_server_that_dies_cuts_its_players_off_and_the_other_game_goes_on(shared: SharedVectorEnv) -> None:
     shared.reset(seed=0)
-    os.kill(shared._pool.machine(0).pid, signal.SIGKILL)
+    os.kill(shared._groups[0].pool.machine(0).pid, signal.SIGKILL)
     _, rewards, terminated, truncated, infos = shared.step(np.full(6, 2))
     assert truncated.tolist() == [True] * 3 + [False] * 3 and not terminated.any()
     assert infos["crashed"].tolist() == [True] * 3 + [False] * 3 and not rewards[:3].any()

@@ -65,7 +65,11 @@ def race(
     if agents + join < 1:
         raise Refused("nobody plays: add --join, or --agents 1")
     who = subject(what)
-    env = {key: who.env[key] for key in ("frame_skip", "actions", "max_steps") if key in who.env}
+    env = {
+        key: who.env[key]
+        for key in ("frame_skip", "actions", "max_steps", "define", "observation")
+        if key in who.env
+    }
     own = {**who.env.get("options", {}), **(machine_options(option) or {})}
     options = {**own, "client": "play" if join else "watch"}
     envs = make_shared(who.game, 1, agents + join, options=options, **env)

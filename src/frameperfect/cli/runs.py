@@ -259,7 +259,7 @@ class RunConfig:
             raise Refused(
                 "several agents learn from features alone; leave --observation, --core and --demonstrations"
             )
-        return lambda: make_shared(self.game, self.envs, self.agents, **env)
+        return lambda: make_shared(self.game, self.envs, self.agents, mixed=True, **env)
 
 
 def read_run(run: Path) -> RunConfig:

@@ -63,7 +63,7 @@ def train(
     option: OptionsOption = None,
     define: DefineOption = None,
     agents: Annotated[
-        int, typer.Option(min=1, help="Players in each environment's game, who share one policy.")
+        int, typer.Option(min=1, help="Up to so many players in each environment's game, with one policy.")
     ] = 1,
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, help="Train so many agents, one seed each.")] = 1,

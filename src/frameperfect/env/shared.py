@@ -10,7 +10,7 @@ Autoreset is Gymnasium's NEXT_STEP: the step after an episode's end begins the n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,6 +42,7 @@ def make_shared(
     games: int,
     agents: int,
     *,
+    mixed: bool = False,
     observation: str = "features",
     actions: str | Combinations | None = None,
     frame_skip: int = 1,
@@ -53,10 +54,14 @@ def make_shared(
     isolated: bool = False,
     threads: int = 0,
 ) -> SharedVectorEnv:
-    """Make `games` machines of `game`, each opened for `agents` players: games * agents environments.
+    """Make `games` machines of `game` with `agents` players each; see `make_vec` for the rest.
 
-    Environment `i` is player `i % agents` of game `i // agents`. Observations are the game's features; see
-    `make_vec` for the rest.
+    The environments are the players of the first game, then those of the second, and so on.
+
+    Args:
+        mixed: the games have `agents` players, one fewer, and so on down to one, and from the top again, so
+            that the policy learns what it is to be alone, too.
+        observation: "features", or "features:NAME", another list that the game names.
 
     Raises:
         EnvError: the game is for one player, or the numbers are below 1.
@@ -64,25 +69,30 @@ def make_shared(
     """
     if games < 1 or agents < 1:
         raise EnvError(f"there are 1 game and 1 agent or more, not {games} and {agents}")
-    setup = Setup(
-        game,
-        observation=observation,
-        video=None,
-        actions=actions,
-        frame_skip=frame_skip,
-        sticky=sticky,
-        start=start,
-        noops=0,
-        max_steps=max_steps,
-        reward_terms=False,
-        render_mode=None,
-        core=None,
-        options={**(options or {}), "players": str(agents)},
-        define=define,
-        isolated=isolated,
-        threads=threads,
-    )
-    return SharedVectorEnv(setup, games)
+    sizes = [agents - number % agents if mixed else agents for number in range(games)]
+
+    def setup(players: int) -> Setup:
+        return Setup(
+            game,
+            observation=observation,
+            video=None,
+            actions=actions,
+            frame_skip=frame_skip,
+            sticky=sticky,
+            start=start,
+            noops=0,
+            max_steps=max_steps,
+            reward_terms=False,
+            render_mode=None,
+            core=None,
+            options={**(options or {}), "players": str(players)},
+            define=define,
+            isolated=isolated,
+            threads=threads,
+        )
+
+    counts = {players: sizes.count(players) for players in sorted(set(sizes), reverse=True)}
+    return SharedVectorEnv([(setup(players), count) for players, count in counts.items()])
 
 
 class SharedVectorEnv(GymnasiumVectorEnv[Any, Any, NDArray[Any]]):
@@ -90,21 +100,23 @@ class SharedVectorEnv(GymnasiumVectorEnv[Any, Any, NDArray[Any]]):
 
     metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012 (Gymnasium's)
 
-    def __init__(self, setup: Setup, games: int) -> None:
-        gather_all(setup)
-        self._setup, self.games = setup, games
-        self._pool = pool = setup.open_pool(games)
-        self.agents = agents = len(pool.controllers)
-        self.num_envs = n = games * agents
-        self._turn = turned(setup.rules.layout.spans, setup.domains, agents)
+    def __init__(self, setups: Sequence[tuple[Setup, int]]) -> None:
+        self._setup = setup = setups[0][0]
+        self._groups = [_Group(own, count) for own, count in setups]
+        sizes = [group.players for group in self._groups for _ in range(group.games)]
+        self.games, self.num_envs = len(sizes), sum(sizes)
+        self.agents = max(sizes)
+        n = self.num_envs
+        self._game_of = np.repeat(np.arange(self.games), sizes)
         self._episodes = setup.rules.batch(n)
         self._limit = setup.max_steps or NO_LIMIT
-        self._rngs = [seeding.np_random(None)[0] for _ in range(games)]
+        self._rngs = [seeding.np_random(None)[0] for _ in range(self.games)]
         self._steps = np.zeros(n, np.int64)
         self._ended = np.zeros(n, np.bool_)
-        self._over = np.zeros(games, np.bool_)
+        self._over = np.zeros(self.games, np.bool_)
         self._begun = self._in_flight = False
         self.render_mode = None
+        pool = self._groups[0].pool
         self.single_observation_space = setup.observation.space(pool)
         self.observation_space = batch_space(self.single_observation_space, n)
         self.single_action_space = setup.actions.space
@@ -112,7 +124,10 @@ class SharedVectorEnv(GymnasiumVectorEnv[Any, Any, NDArray[Any]]):
 
     def machine(self, game: int = 0) -> Machine:
         """One game's machine, for looking into it; stepping it breaks the episodes."""
-        return self._pool.machine(game)
+        for group, _, games in self._parts():
+            if games.start <= game < games.stop:
+                return group.pool.machine(game - games.start)
+        raise EnvError(f"there is no game {game}: there are {self.games}")
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -161,8 +176,10 @@ class SharedVectorEnv(GymnasiumVectorEnv[Any, Any, NDArray[Any]]):
         if len(masks) != self.num_envs:
             raise EnvError(f"{len(masks)} actions for {self.num_envs} environments")
         # (n, ports): an action presses on the first port, which is the player's own
-        pressed = np.where(self._ended, 0, masks[:, 0]).reshape(self.games, self.agents)
-        self._pool.send(np.ascontiguousarray(pressed, np.uint32), ~self._over if self._over.any() else None)
+        pressed = np.where(self._ended, 0, masks[:, 0]).astype(np.uint32)
+        for group, rows, games in self._parts():
+            over = self._over[games]
+            group.pool.send(pressed[rows].reshape(group.games, -1), ~over if over.any() else None)
         self._in_flight = True
 
     def recv(self) -> tuple[NDArray[np.float32], NDArray[np.float64], Flags, Flags, dict[str, Any]]:
@@ -170,13 +187,14 @@ class SharedVectorEnv(GymnasiumVectorEnv[Any, Any, NDArray[Any]]):
         if not self._in_flight:
             raise EnvError("recv() without a send() before it")
         self._in_flight = False
-        crashed: Sequence[int] = ()
-        try:
-            self._pool.recv()
-        except MachineCrashed as crash:
-            if not crash.indices:
-                raise
-            crashed = crash.indices
+        crashed: list[int] = []
+        for group, _, games in self._parts():
+            try:
+                group.pool.recv()
+            except MachineCrashed as crash:
+                if not crash.indices:
+                    raise
+                crashed += [games.start + index for index in crash.indices]
         self._steps += 1
         rewards, terminated, truncated = self._episodes.step(self._rows())
         truncated |= ~terminated & (self._steps >= self._limit)
@@ -186,44 +204,57 @@ class SharedVectorEnv(GymnasiumVectorEnv[Any, Any, NDArray[Any]]):
             self._episodes.begin(self._rows(), fresh)
             self._steps[fresh] = 0
             rewards[fresh], terminated[fresh], truncated[fresh] = 0.0, False, False
-        over: Flags = (self._episodes.success & ~fresh | truncated).reshape(self.games, -1).any(axis=1)  # type: ignore[assignment]
-        died = np.zeros(self.num_envs, np.bool_)
-        for game in crashed:
-            of_it = slice(game * self.agents, (game + 1) * self.agents)
-            over[game], died[of_it], rewards[of_it], terminated[of_it] = True, True, 0.0, False
-        truncated |= ~terminated & np.repeat(over, self.agents)
+        over = np.zeros(self.games, np.bool_)
+        over[self._game_of[self._episodes.success & ~fresh | truncated]] = True
+        over[crashed] = True
+        died = np.isin(self._game_of, crashed)
+        rewards[died], terminated[died] = 0.0, False
+        truncated |= ~terminated & over[self._game_of]
         self._ended, self._over = terminated | truncated, over
         infos = self._infos()
         if crashed:
             infos["crashed"], infos["_crashed"] = died, died.copy()
         seen = self._episodes.features()
-        for game in crashed:
-            self._pool.replace(game)
+        for group, _, games in self._parts():
+            for game in crashed:
+                if games.start <= game < games.stop:
+                    group.pool.replace(game - games.start)
         return seen, rewards, terminated, truncated, infos
 
     def close_extras(self, **kwargs: Any) -> None:
         """Free all machines."""
-        if self._in_flight:
-            self._in_flight = False
-            self._pool.recv()
-        self._pool.close()
+        for group in self._groups:
+            if self._in_flight:
+                group.pool.recv()
+            group.pool.close()
+        self._in_flight = False
 
     # -- inside ------------------------------------------------------------------------------------
 
+    def _parts(self) -> Iterator[tuple[_Group, slice, slice]]:
+        """Each group with its environments and its games."""
+        row = game = 0
+        for group in self._groups:
+            rows, games = group.games * group.players, group.games
+            yield group, slice(row, row + rows), slice(game, game + games)
+            row, game = row + rows, game + games
+
     def _rows(self) -> NDArray[np.uint8]:
         """(n, K): the games' bytes as each player's rules see them."""
-        rows: NDArray[np.uint8] = self._pool.rows.take(self._turn, axis=1).reshape(self.num_envs, -1)
-        return rows
+        return np.concatenate([group.rows() for group in self._groups])
 
     def _begin_games(self, games: Sequence[int]) -> None:
-        if not len(games):
-            return
-        drawn = [draw(self._rngs[game], self._setup, None) for game in games]
-        begin(self._pool, list(games), [one.start for one in drawn], [one.seed for one in drawn])
-        mask = np.repeat(np.isin(np.arange(self.games), list(games)), self.agents)
-        self._episodes.begin(self._rows(), mask)
-        self._steps[mask] = 0
-        self._over[list(games)] = False
+        drawn = {game: draw(self._rngs[game], self._setup, None) for game in games}
+        for group, _, own in self._parts():
+            mine = [game for game in drawn if own.start <= game < own.stop]
+            if mine:
+                starts, seeds = [drawn[game].start for game in mine], [drawn[game].seed for game in mine]
+                begin(group.pool, [game - own.start for game in mine], starts, seeds)
+        if drawn:
+            mask = np.isin(self._game_of, list(drawn))
+            self._episodes.begin(self._rows(), mask)
+            self._steps[mask] = 0
+            self._over[list(drawn)] = False
 
     def _infos(self) -> dict[str, Any]:
         facts: dict[str, Any] = self._episodes.values()
@@ -232,3 +263,19 @@ class SharedVectorEnv(GymnasiumVectorEnv[Any, Any, NDArray[Any]]):
         if self._setup.rules.timed:
             facts["time"] = self._episodes.time()
         return marked(facts, np.ones(self.num_envs, np.bool_))
+
+
+class _Group:
+    """Games of as many players each."""
+
+    def __init__(self, setup: Setup, games: int) -> None:
+        gather_all(setup)
+        self.games = games
+        self.pool = setup.open_pool(games)
+        self.players = len(self.pool.controllers)
+        self._turn = turned(setup.rules.layout.spans, setup.domains, self.players)
+
+    def rows(self) -> NDArray[np.uint8]:
+        """(games * players, K)."""
+        rows: NDArray[np.uint8] = self.pool.rows.take(self._turn, axis=1)
+        return rows.reshape(self.games * self.players, -1)
