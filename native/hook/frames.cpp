@@ -30,9 +30,9 @@ bool ticking = false;  // the last wait ended because the time was over
 bool leaving = false;  // the players have said goodbye, and the game goes on by itself once it has heard that
 uint64_t frames = 0;
 Input input[kMaxPlayers];
-int64_t pace_ns = 0;           // of a tick in real time; 0: as fast as the host asks
-int64_t due_ns = 0;            // when the coming tick is due, in real time
-bool asked = false;            // whether others sent something for the coming tick, where there is no pace
+int64_t pace_ns = 0;  // of a tick in real time; 0: as fast as the host asks
+int64_t due_ns = 0;   // when the coming tick is due, in real time
+bool asked = false;   // whether others sent something for the coming tick, where there is no pace
 constinit Senses senses;
 
 void publish() {
@@ -142,8 +142,8 @@ static bool leave() {
   return false;
 }
 
-// What comes from real clients before the coming tick, for which the server waits `ns` of its own time. With a
-// pace its clock goes on meanwhile, so that it knows when they come.
+// What comes from real clients before the coming tick, for which the server waits `ns` of its own time. With
+// a pace its clock goes on meanwhile, so that it knows when they come.
 static bool others_speak(fd_set* sockets, int count, int64_t ns) {
   if (!network.open || (pace_ns == 0 && asked)) return false;
   asked = true;

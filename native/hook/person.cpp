@@ -74,8 +74,10 @@ size_t Person::filter(std::span<uint8_t> room, size_t size, const sockaddr* from
     } else {
       here_ = here_ || (system && number >> 1 == wire::kEnterGame);
       ++left;
-      if (strict_ && !system) {  // chat, emotes, votes, teams: an empty message in their place keeps the count
-        const uint8_t nothing[] = {static_cast<uint8_t>(first & 0xc0), static_cast<uint8_t>((second & 0xf0) | 1)};
+      if (strict_ &&
+          !system) {  // chat, emotes, votes, teams: an empty message in their place keeps the count
+        const uint8_t nothing[] = {static_cast<uint8_t>(first & 0xc0),
+                                   static_cast<uint8_t>((second & 0xf0) | 1)};
         out.raw(nothing);
         if (vital) out.byte(content[2]);
         out.byte(0);

@@ -1,7 +1,7 @@
-// A person who plays in the game's own client, beside the players that the host plays. What they press reaches
-// the server as a player of ours would send it: at most one input a tick, before the tick that the client means
-// it for, and nothing in it that a movie can't hold. So a run with a person in it is played again by players of
-// ours alone.
+// A person who plays in the game's own client, beside the players that the host plays. What they press
+// reaches the server as a player of ours would send it: at most one input a tick, before the tick that the
+// client means it for, and nothing in it that a movie can't hold. So a run with a person in it is played
+// again by players of ours alone.
 #pragma once
 #include <netinet/in.h>
 

@@ -35,9 +35,9 @@ enum class Op : uint32_t {
   kMatch = 13,    // a byte pattern -> uint64 a place of it in the program's image, at most kMostMatches
   kStack = 14,    // -> uint64 where the first thread's stack begins, its highest address
   kPace = 15,     // int64 nanoseconds that a tick takes in real time; 0: none
-  kExpect = 16,   // before kJoin: uint32, not 0: the last player is a person in a real client, whatever a step
-                  // says of it; 0: a person watches in one
-  kBegin = 17,    // from now on what the person presses counts; uint32, not 0: and nothing else they do
+  kExpect = 16,  // before kJoin: uint32, not 0: the last player is a person in a real client, whatever a step
+                 // says of it; 0: a person watches in one
+  kBegin = 17,   // from now on what the person presses counts; uint32, not 0: and nothing else they do
 };
 
 enum Reply : uint32_t { kOk = 0, kError = 1 };
@@ -96,7 +96,7 @@ struct Status {
   uint32_t ready;   // bit i: player i is in the game
   uint32_t closed;  // bit i: the server closed player i's connection
   uint32_t
-      let_go;  // of a game that ran before us: kStay, written kLeave by the host and kLeft when it is done
+      let_go;     // of a game that ran before us: kStay, written kLeave by the host and kLeft when it is done
   uint32_t here;  // the person has entered the game
   Input person;   // what the server last heard of the person who plays
 };

@@ -47,7 +47,8 @@ bool answer_shared(const channel::Message& message, void (*publish)()) {
       answer_with(Hello{kHookVersion, static_cast<uint32_t>(states.tracking()), Module::program().base});
       return true;
     case Op::kMeasure:
-      answer_with(Measure{states.slot_bytes(), states.save_ns(), states.restore_ns(), states.tracked_bytes()});
+      answer_with(
+          Measure{states.slot_bytes(), states.save_ns(), states.restore_ns(), states.tracked_bytes()});
       return true;
     case Op::kRead:
       answer_read(bytes);
@@ -56,8 +57,7 @@ bool answer_shared(const channel::Message& message, void (*publish)()) {
       answer_with_addresses(Module::program().objects_of(text_of(bytes)));
       return true;
     case Op::kMatch:
-      answer_with_addresses(
-          scan::Pattern(text_of(bytes)).find(Module::program().segments, kMostMatches));
+      answer_with_addresses(scan::Pattern(text_of(bytes)).find(Module::program().segments, kMostMatches));
       return true;
     case Op::kSave:
       // It returns a second time when the host goes back to it; that request is then to be answered.

@@ -1,6 +1,8 @@
 // The parts of the hook that need no game: the wire, a player's side of the protocol, what the map tells.
 #include "tests/hook_tests.hpp"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -11,6 +13,7 @@
 
 #include "hook/grid.hpp"
 #include "hook/huffman.hpp"
+#include "hook/person.hpp"
 #include "hook/player.hpp"
 #include "hook/wire.hpp"
 #include "tests/check.hpp"
@@ -69,6 +72,64 @@ Bytes vital(int sequence, std::initializer_list<int> message) {
 }
 
 Bytes accepted() { return {wire::kControl << 2, 0, 0, wire::kConnectAccept, 'T', 'K', 'E', 'N', 1, 2, 3, 4}; }
+
+// What a person's client sends, and what of it the server hears.
+struct RealClient {
+  Person person;
+  Huffman code;
+  sockaddr_in address{};
+
+  explicit RealClient(Random& random) : code(some_code(random)) {
+    address.sin_family = AF_INET;
+    address.sin_port = htons(4000);
+  }
+
+  static void chunk(Writer& out, int sequence, const Packet& body) {
+    out.byte(static_cast<uint8_t>((sequence < 0 ? 0 : wire::kVital << 6) | body.size >> 4));
+    out.byte(static_cast<uint8_t>((body.size & 15) | (sequence < 0 ? 0 : sequence >> 2 & 0xf0)));
+    if (sequence >= 0) out.byte(static_cast<uint8_t>(sequence));
+    out.raw({body.bytes.data(), body.size});
+  }
+  // A message for each chunk, the second one vital.
+  Bytes send(std::initializer_list<std::initializer_list<int>> messages) {
+    Packet packet;
+    Writer out(packet);
+    out.header(0, 300, static_cast<int>(messages.size()));
+    int number = 0;
+    for (const auto& message : messages) {
+      Packet body;
+      Writer inner(body);
+      for (const int value : message) inner.integer(value);
+      chunk(out, number++ == 1 ? 700 : -1, body);
+    }
+    out.raw(wire::Token{9, 8, 7, 6});
+    return filter(bytes_of(packet));
+  }
+  Bytes filter(Bytes packet) {
+    const size_t size = packet.size();
+    packet.resize(wire::kMaxPacket);
+    packet.resize(person.filter(packet, size, reinterpret_cast<const sockaddr*>(&address), code));
+    return packet;
+  }
+  // Tick and words of the input that waits for the server; empty where none does.
+  std::vector<int> heard() {
+    const Packet* packet = person.next();
+    if (packet == nullptr) return {};
+    const Bytes all = bytes_of(*packet);
+    CHECK(((all[0] & 3) << 8 | all[1]) == 300 && all[2] == 1 &&
+          Bytes(all.end() - 4, all.end()) == (Bytes{9, 8, 7, 6}));
+    Reader reader({all.data() + 5, all.size() - 9});
+    CHECK(reader.integer() == (wire::kInput << 1 | 1));
+    CHECK(reader.integer() == 11);
+    std::vector<int> words = {reader.integer()};
+    CHECK(reader.integer() == sizeof(Input));
+    for (int i = 0; i < kInputWords; ++i) words.push_back(reader.integer());
+    CHECK(reader.whole() && reader.empty());
+    return words;
+  }
+};
+
+constexpr int kPress = wire::kInput << 1 | 1, kPresses = sizeof(Input);
 
 struct Map {
   int width, height;
@@ -184,6 +245,62 @@ void a_player_survives_any_packet() {
       player.hear(packet, code, i);
       player.speak({}, i * 1'000'000'000LL);
       while (random() % 2 && player.next() != nullptr) {
+      }
+    }
+  }
+}
+
+void a_person_is_heard_once_a_tick_and_only_what_a_movie_holds() {
+  Random random(6);
+  RealClient real(random);
+  const Bytes before = real.send({{kPress, 11, 3, kPresses, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0}});
+  CHECK(before.size() == 3 + 2 + 14 + 4);  // nobody is invited: as it came
+  real.person.invite(true);
+  CHECK(!real.person.here());
+  real.send({{wire::kEnterGame << 1 | 1}});
+  CHECK(real.person.here() && real.person.address().sin_port == htons(4000));
+  real.person.wait_for(3);
+  CHECK(real.send({{kPress, 11, 3, kPresses, 1, 5, 5, 1, 1, 1, 7, 2, 3, 4}}).size() == 3 + 4);
+  CHECK((real.heard() == std::vector<int>{3, 0, 0, -1, 0, 0, 0, 0, 0, 0, 0}));  // the race has not begun
+
+  real.person.begin(true);
+  real.send({{kPress, 11, 5, kPresses, 4, 0, 0, 3, 7, 1, 7, 2, 3, 4}});
+  CHECK(real.heard().empty());  // meant for a later tick
+  real.person.wait_for(4);
+  CHECK(real.heard().empty());
+  real.person.wait_for(5);
+  CHECK((real.heard() == std::vector<int>{5, 1, 0, -1, 1, 1, 1, 0, 0, 0, 0}));
+  CHECK(real.person.input().word[4] == 1);
+  real.send({{kPress, 11, 5, kPresses, 0, 9, -9, 0, 8, 0, 0, 0, 0, 0},
+             {kPress, 11, 5, kPresses, 0, 8, 70000, 0, 10, 0, 0, 0, 0, 0}});
+  CHECK(real.heard().empty());  // the tick has had its input
+  real.person.wait_for(6);
+  CHECK((real.heard() == std::vector<int>{5, 0, 8, 32767, 0, 2, 0, 0, 0, 0, 0}));
+
+  // Chat and the like: an empty message keeps their number; what is the connection's own passes.
+  const Bytes rest = real.send(
+      {{kPress, 11, 9, kPresses, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0}, {wire::kKill << 1}, {wire::kReady << 1 | 1}});
+  CHECK((rest == Bytes{300 >> 8, 300 & 255, 2, 0x40, (700 >> 2 & 0xf0) | 1, 700 & 255, 0, 0, 1,
+                       wire::kReady << 1 | 1, 9, 8, 7, 6}));
+  RealClient other(random);
+  other.person = real.person;
+  other.address.sin_port = htons(4001);
+  CHECK(other.send({{kPress, 11, 9, kPresses, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0}}).size() == 3 + 2 + 14 + 4);
+}
+
+void a_person_survives_any_packet() {
+  Random random(7);
+  for (int round = 0; round < 300; ++round) {
+    RealClient real(random);
+    real.person.invite(round % 3 != 0);
+    if (round % 2) real.person.begin(round % 4 == 1);
+    for (int i = 0; i < 40; ++i) {
+      Bytes packet(random() % 80);
+      for (uint8_t& byte : packet) byte = static_cast<uint8_t>(random());
+      if (!packet.empty() && random() % 2) packet[0] &= random() % 2 ? 0x03 : 0x83;
+      CHECK(real.filter(packet).size() <= wire::kMaxPacket);
+      real.person.wait_for(static_cast<int>(random() % 50));
+      while (random() % 2 && real.person.next() != nullptr) {
       }
     }
   }

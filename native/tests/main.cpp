@@ -348,6 +348,8 @@ int main(int argc, char** argv) {
   RUN(integers_travel_whole)
   RUN(a_player_joins_speaks_and_answers_for_what_it_heard)
   RUN(a_player_survives_any_packet)
+  RUN(a_person_is_heard_once_a_tick_and_only_what_a_movie_holds)
+  RUN(a_person_survives_any_packet)
   RUN(rays_end_where_small_steps_do)
   RUN(the_way_to_the_finish_is_the_shortest)
   RUN(two_threads_take_turns)

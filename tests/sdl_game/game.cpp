@@ -1,6 +1,6 @@
 // A game on SDL 2 that does what games do: a square that keys, mouse and controller move, chance, a clock, a
-// picture by whichever way argv[1] names ("renderer", "surface", "gl", "busy"). SDL is declared by hand: no headers
-// are needed to build it.
+// picture by whichever way argv[1] names ("renderer", "surface", "gl", "busy"). SDL is declared by hand: no
+// headers are needed to build it.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>

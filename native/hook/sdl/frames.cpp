@@ -1,8 +1,8 @@
-// Where a frame of an SDL game ends: the game begins to ask for its events, or shows what it has drawn. Between
-// two frames the host has its say.
+// Where a frame of an SDL game ends: the game begins to ask for its events, or shows what it has drawn.
+// Between two frames the host has its say.
 //
-// What the game asks to sleep within a frame moves its clock; one that does not sleep, because it waits for the
-// display, gets a frame's time at the end of each.
+// What the game asks to sleep within a frame moves its clock; one that does not sleep, because it waits for
+// the display, gets a frame's time at the end of each.
 #include <unistd.h>
 
 #include <cstdio>
@@ -81,8 +81,8 @@ void end_frame() {
   devices.hold(input, settings.pads);
 }
 
-// The game has come to its own end, out of which nobody can go back: its threads are gone. What is left of the
-// step passes, and so do all later ones.
+// The game has come to its own end, out of which nobody can go back: its threads are gone. What is left of
+// the step passes, and so do all later ones.
 void at_end() {
   if (host == nullptr || getpid() != game || frames == 0) return;  // one that never began has not ended
   ended = true;
@@ -95,7 +95,8 @@ void at_end() {
     }
     const auto message = host->wait();
     try {
-      if (message->code == static_cast<uint32_t>(Op::kSave) || message->code == static_cast<uint32_t>(Op::kRestore))
+      if (message->code == static_cast<uint32_t>(Op::kSave) ||
+          message->code == static_cast<uint32_t>(Op::kRestore))
         throw std::runtime_error("the game has ended");
       handle(*message);
     } catch (const std::exception& wrong) {

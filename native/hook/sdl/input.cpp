@@ -107,13 +107,13 @@ void Devices::hold(const Input& input, int pads) {
 void Devices::hold_pad(const Input& input) {
   if (pad_ == nullptr) {
     if ((REAL(SDL_WasInit)(kJoystickSystem) & kJoystickSystem) == 0) return;
-    if (REAL(SDL_JoystickAttachVirtual) == nullptr) give_up("the game's SDL is older than 2.0.14: no controllers");
+    if (REAL(SDL_JoystickAttachVirtual) == nullptr)
+      give_up("the game's SDL is older than 2.0.14: no controllers");
     const int number = REAL(SDL_JoystickAttachVirtual)(kGameController, kAxes, kPadButtons, 0);
     pad_ = number < 0 ? nullptr : REAL(SDL_JoystickOpen)(number);
     if (pad_ == nullptr) give_up("SDL makes no virtual game controller");
   }
-  for (int axis = 0; axis < kAxes; ++axis)
-    REAL(SDL_JoystickSetVirtualAxis)(pad_, axis, input.pad_axes[axis]);
+  for (int axis = 0; axis < kAxes; ++axis) REAL(SDL_JoystickSetVirtualAxis)(pad_, axis, input.pad_axes[axis]);
   for (int button = 0; button < kPadButtons; ++button)
     REAL(SDL_JoystickSetVirtualButton)(pad_, button, input.pad_buttons >> button & 1);
 }

@@ -26,7 +26,8 @@ bool looking() { return host != nullptr && picture.wanted && on_main_thread(); }
 
 // What a frame that nobody looks at need not draw: what goes to the window. Textures the game may read again.
 bool in_vain(Renderer* renderer) {
-  return host != nullptr && !picture.wanted && on_main_thread() && REAL(SDL_GetRenderTarget)(renderer) == nullptr;
+  return host != nullptr && !picture.wanted && on_main_thread() &&
+         REAL(SDL_GetRenderTarget)(renderer) == nullptr;
 }
 
 void read(Renderer* renderer) {
@@ -41,8 +42,8 @@ void read(Renderer* renderer) {
 
 void read(const Surface* surface) {
   if (surface == nullptr || !picture.make_room(surface->w, surface->h)) return;
-  REAL(SDL_ConvertPixels)(surface->w, surface->h, surface->format->format, surface->pixels, surface->pitch, kRgb24,
-                          picture.pixels.data(), 3 * surface->w);
+  REAL(SDL_ConvertPixels)(surface->w, surface->h, surface->format->format, surface->pixels, surface->pitch,
+                          kRgb24, picture.pixels.data(), 3 * surface->w);
 }
 
 // OpenGL's picture begins with the lowest row.
@@ -107,11 +108,9 @@ FRAMEPERFECT_EXPORT int SDL_UpdateWindowSurfaceRects(Window* window, const Rect*
 
 // -- drawing -----------------------------------------------------------------------------------------------
 
-#define DRAWS(name, parameters, arguments)            \
-  int name parameters;                                \
-  FRAMEPERFECT_EXPORT int name parameters {           \
-    return in_vain(renderer) ? 0 : REAL(name) arguments; \
-  }
+#define DRAWS(name, parameters, arguments) \
+  int name parameters;                     \
+  FRAMEPERFECT_EXPORT int name parameters { return in_vain(renderer) ? 0 : REAL(name) arguments; }
 
 DRAWS(SDL_RenderClear, (Renderer * renderer), (renderer))
 DRAWS(SDL_RenderCopy, (Renderer * renderer, Texture* texture, const Rect* from, const Rect* to),
@@ -119,12 +118,12 @@ DRAWS(SDL_RenderCopy, (Renderer * renderer, Texture* texture, const Rect* from, 
 DRAWS(SDL_RenderCopyF, (Renderer * renderer, Texture* texture, const Rect* from, const void* to),
       (renderer, texture, from, to))
 DRAWS(SDL_RenderCopyEx,
-      (Renderer * renderer, Texture* texture, const Rect* from, const Rect* to, double angle, const void* centre,
-       int flip),
+      (Renderer * renderer, Texture* texture, const Rect* from, const Rect* to, double angle,
+       const void* centre, int flip),
       (renderer, texture, from, to, angle, centre, flip))
 DRAWS(SDL_RenderCopyExF,
-      (Renderer * renderer, Texture* texture, const Rect* from, const void* to, double angle, const void* centre,
-       int flip),
+      (Renderer * renderer, Texture* texture, const Rect* from, const void* to, double angle,
+       const void* centre, int flip),
       (renderer, texture, from, to, angle, centre, flip))
 DRAWS(SDL_RenderFillRect, (Renderer * renderer, const Rect* rect), (renderer, rect))
 DRAWS(SDL_RenderFillRectF, (Renderer * renderer, const void* rect), (renderer, rect))
@@ -134,7 +133,8 @@ DRAWS(SDL_RenderDrawLine, (Renderer * renderer, int x1, int y1, int x2, int y2),
 DRAWS(SDL_RenderDrawLines, (Renderer * renderer, const void* points, int count), (renderer, points, count))
 DRAWS(SDL_RenderDrawPoint, (Renderer * renderer, int x, int y), (renderer, x, y))
 DRAWS(SDL_RenderGeometry,
-      (Renderer * renderer, Texture* texture, const void* vertices, int count, const int* indices, int index_count),
+      (Renderer * renderer, Texture* texture, const void* vertices, int count, const int* indices,
+       int index_count),
       (renderer, texture, vertices, count, indices, index_count))
 
 }  // extern "C"

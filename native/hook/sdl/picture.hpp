@@ -9,7 +9,7 @@ namespace frameperfect::hook::sdl {
 
 // A part of every state, so that a state brings its picture along.
 struct Picture {
-  bool wanted = true;      // this frame's is to be drawn and read
+  bool wanted = true;        // this frame's is to be drawn and read
   uint64_t read_at = ~0ull;  // the frame it is of
   int width = 0, height = 0;
   std::vector<uint8_t> pixels;  // RGB

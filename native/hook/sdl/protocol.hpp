@@ -1,5 +1,5 @@
-// What the host and the hook in an SDL game say to each other besides ../protocol.hpp; machines/native/sdl.py is
-// the other side of this file.
+// What the host and the hook in an SDL game say to each other besides ../protocol.hpp; machines/native/sdl.py
+// is the other side of this file.
 #pragma once
 #include <cstdint>
 
@@ -20,12 +20,12 @@ enum class Boundary : uint32_t {
 inline constexpr int kAxes = 6;
 
 struct Input {
-  uint8_t keys[64];           // bit i: the key of scancode i is down
-  int32_t mouse_x, mouse_y;   // where the pointer goes; -1: nowhere
-  int32_t mouse_dx, mouse_dy; // and how far it is pushed from there
-  uint32_t mouse_buttons;     // bit i: button i + 1
-  uint32_t pad_buttons;       // as SDL_GameControllerButton counts them
-  int16_t pad_axes[kAxes];    // as SDL_GameControllerAxis counts them
+  uint8_t keys[64];            // bit i: the key of scancode i is down
+  int32_t mouse_x, mouse_y;    // where the pointer goes; -1: nowhere
+  int32_t mouse_dx, mouse_dy;  // and how far it is pushed from there
+  uint32_t mouse_buttons;      // bit i: button i + 1
+  uint32_t pad_buttons;        // as SDL_GameControllerButton counts them
+  int16_t pad_axes[kAxes];     // as SDL_GameControllerAxis counts them
   bool operator==(const Input&) const = default;
 };
 static_assert(sizeof(Input) == 100);

@@ -1,5 +1,5 @@
-// What we use of SDL 2's binary interface, which has been the same since 2.0.0 (https://wiki.libsdl.org/SDL2):
-// by hand, so that no headers of it are needed to build.
+// What we use of SDL 2's binary interface, which has been the same since 2.0.0
+// (https://wiki.libsdl.org/SDL2): by hand, so that no headers of it are needed to build.
 #pragma once
 #include <cstdint>
 
