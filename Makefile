@@ -7,7 +7,7 @@
 .RECIPEPREFIX := >
 SHELL := /bin/bash
 BIN := .venv/bin
-SOURCES := pyproject.toml CMakeLists.txt $(wildcard native/*/*.hpp native/*/*.cpp)
+SOURCES := pyproject.toml CMakeLists.txt $(wildcard native/*/*.[ch]pp native/*/*/*.[ch]pp)
 
 .PHONY: setup build demo test lint format docs test-learning test-sanitize
 

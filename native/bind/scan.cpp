@@ -11,8 +11,10 @@
 #include <vector>
 
 #include "bind/bind.hpp"
+#include "hook/win32/instruction.hpp"
 
 namespace nb = nanobind;
+namespace hook = frameperfect::hook;
 namespace scan = frameperfect::scan;
 
 namespace {
@@ -60,4 +62,31 @@ void bind_scan(nb::module_& m) {
       },
       nb::arg("regions"), nb::arg("address"), nb::arg("adds"), nb::arg("width"),
       "Where a chain of pointers leads; None where one is null or leads out of the regions.");
+  m.def(
+      "instruction_lengths",
+      [](const nb::bytes& code, bool wide) {
+        const std::span<const uint8_t> all(reinterpret_cast<const uint8_t*>(code.data()), code.size());
+        std::vector<size_t> lengths;
+        for (size_t at = 0; at < all.size(); at += lengths.back()) {
+          const auto one = hook::decode(all.subspan(at), wide ? hook::Bits::k64 : hook::Bits::k32);
+          lengths.push_back(one ? one->length : 0);
+          if (!one) break;
+        }
+        return lengths;
+      },
+      nb::arg("code"), nb::arg("wide"),
+      "Bytes of each x86 instruction, one after the other; the last is 0 where there is none.");
+  m.def(
+      "move_code",
+      [](const nb::bytes& code, uint64_t from, uint64_t to, size_t least,
+         bool wide) -> std::optional<std::tuple<nb::bytes, size_t>> {
+        size_t taken;
+        const auto moved = hook::move_code({reinterpret_cast<const uint8_t*>(code.data()), code.size()}, from,
+                                           to, least, wide ? hook::Bits::k64 : hook::Bits::k32, taken);
+        if (!moved) return std::nullopt;
+        return std::tuple{nb::bytes(reinterpret_cast<const char*>(moved->data()), moved->size()), taken};
+      },
+      nb::arg("code"), nb::arg("source"), nb::arg("target"), nb::arg("least"), nb::arg("wide"),
+      "A function's first instructions for another place, and how many bytes they were; None if they can't "
+      "move.");
 }

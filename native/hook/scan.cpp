@@ -14,15 +14,23 @@ int digit(char c) {
   return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
-// Calls `found(address)` for every aligned place of `value`, `width` bytes of it.
+// Numbers that are looked for are kept as their complement: the scan runs inside the memory that it looks
+// through, and must not find its own notes.
+uint64_t hidden(uint64_t value) { return ~value; }
+
+// Calls `found(address)` for every aligned place of a number of `width` bytes.
 template <typename Found>
-void for_each_word(std::span<const Region> regions, uint64_t value, size_t width, bool writable_only,
+void for_each_word(std::span<const Region> regions, uint64_t hidden_value, size_t width, bool writable_only,
                    Found&& found) {
+  const uint64_t all = width == 4 ? 0xffff'ffff : ~uint64_t{0};
   for (const Region& region : regions) {
     if (writable_only && !region.writable) continue;
     const size_t begin = (width - region.address % width) % width;
-    for (size_t at = begin; at + width <= region.bytes.size(); at += width)
-      if (std::memcmp(&region.bytes[at], &value, width) == 0) found(region.address + at);
+    for (size_t at = begin; at + width <= region.bytes.size(); at += width) {
+      uint64_t word = 0;
+      std::memcpy(&word, &region.bytes[at], width);
+      if (((hidden(word) ^ hidden_value) & all) == 0) found(region.address + at);
+    }
   }
 }
 
@@ -46,21 +54,21 @@ std::vector<uint64_t> names(std::span<const Region> regions, std::string_view na
     for (size_t at = 0; at + size <= region.bytes.size(); ++at)
       if (std::memcmp(&region.bytes[at], name.data(), name.size()) == 0 &&
           region.bytes[at + name.size()] == 0)
-        found.push_back(region.address + at);
+        // GCC marks names that hold in one file alone with an asterisk before them.
+        found.push_back(region.address + at - (at > 0 && region.bytes[at - 1] == '*' ? 1 : 0));
   return found;
 }
 
-// The tables of functions of a class, by its name's places. In each ABI the word before them leads to the
-// type. Tables of bases that are not the first are left out: an object does not begin there.
+// The tables of functions of a class, hidden, by its name's places. In each ABI the word before them leads to
+// the type. Tables of bases that are not the first are left out: an object does not begin there.
 std::vector<uint64_t> itanium_tables(std::span<const Region> regions, uint64_t name, size_t width) {
   std::vector<uint64_t> tables;
-  for_each_word(regions, name, width, false,
-                [&](uint64_t named) {  // the second word of the type's information
-                  for_each_word(regions, named - width, width, false, [&](uint64_t typed) {
-                    if (word_at(regions, typed - width, width) == uint64_t{0})
-                      tables.push_back(typed + width);
-                  });
-                });
+  const auto find_tables = [&](uint64_t named) {  // the second word of the type's information
+    for_each_word(regions, hidden(named - width), width, false, [&](uint64_t typed) {
+      if (word_at(regions, typed - width, width) == uint64_t{0}) tables.push_back(hidden(typed + width));
+    });
+  };
+  for_each_word(regions, hidden(name), width, false, find_tables);
   return tables;
 }
 
@@ -70,11 +78,12 @@ std::vector<uint64_t> microsoft_tables(std::span<const Region> regions, uint64_t
   const uint64_t told =
       width == 8 ? type - base : type;  // 64-bit programs tell it from where they are loaded
   std::vector<uint64_t> tables;
-  for_each_word(regions, told, 4, false, [&](uint64_t named) {
+  for_each_word(regions, hidden(told), 4, false, [&](uint64_t named) {
     const uint64_t locator = named - 12;  // signature, offset in the object, and one more come first
     const auto signature = word_at(regions, locator, 4), offset = word_at(regions, locator + 4, 4);
     if (signature != (width == 8 ? 1u : 0u) || offset != 0u) return;
-    for_each_word(regions, locator, width, false, [&](uint64_t typed) { tables.push_back(typed + width); });
+    for_each_word(regions, hidden(locator), width, false,
+                  [&](uint64_t typed) { tables.push_back(hidden(typed + width)); });
   });
   return tables;
 }

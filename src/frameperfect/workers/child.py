@@ -55,6 +55,11 @@ class Program:
         """Whether it has not ended yet."""
         return self._process.poll() is None
 
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; below 0 for the signal that ended it."""
+        return self._process.poll()
+
     def obituary(self) -> str:
         """Waits for its end, and says how it came and what the last words were."""
         code = self._process.wait()

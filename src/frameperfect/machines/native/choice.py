@@ -13,6 +13,7 @@ from frameperfect.machines.native import program, supertux
 from frameperfect.machines.native.lockstep import LockstepMachine
 from frameperfect.machines.native.machine import NativeMachine
 from frameperfect.machines.native.sdl import OWN_OPTIONS, OwnTitle, SdlMachine, SdlTitle
+from frameperfect.machines.native.windows import has_windows
 
 
 def open_game(spec: MachineSpec) -> LockstepMachine:
@@ -46,11 +47,15 @@ def recognise(path: Path) -> MachineSpec | None:
     """A machine for a program that we know by its name."""
     if path.name == supertux.PROGRAM and path.is_file():
         return MachineSpec("native", program=path, name=supertux.NAME)
+    if path.suffix.lower() == ".exe" and path.is_file():
+        return MachineSpec("native", program=path)
     return program.recognise(path)
 
 
 def has(name: str) -> bool:
     """Whether the program of that name is installed."""
+    if name.lower().endswith(".exe"):
+        return has_windows(name)
     if name != supertux.NAME:
         return program.has(name)
     try:
