@@ -173,7 +173,8 @@ static bool wait_for_packets(fd_set* sockets, int count, int64_t ns) {
     asked = false;
     if (pace_ns != 0) due_ns = std::max(due_ns, real_ns() - kMostLate * pace_ns) + pace_ns;
     for (int i = 0; i < network.players; ++i) network.player[i].speak(input[i], virtual_ns);
-    if (network.person.plays()) network.person.wait_for(static_cast<int32_t>(frames) + 1);
+    // The server's first wait ended before its first tick: it counts one less than we do.
+    if (network.person.plays()) network.person.wait_for(static_cast<int32_t>(frames));
     if (network.has_packet()) return true;
   }
   if (others_speak(sockets, count, ns)) return true;
