@@ -106,7 +106,7 @@ def test_what_a_person_plays_against_agents_is_kept_and_played_again_to_the_same
             hands.button(int(rng.choice([1, 3])), bool(rng.integers(2)))
             hands.push(*rng.integers(-40, 40, 2).tolist())
             machine.advance(rng.integers(32, size=2).tolist(), int(rng.integers(1, 5)))
-        assert len(np.unique(machine.played().masks[:, 2])) > 10
+        assert len(np.unique(machine.played().masks[:, 2])) > 4
         for name in held:
             hands.key(name, False)
         hands.button(1, False)
