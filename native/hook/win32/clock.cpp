@@ -27,13 +27,16 @@ decltype(&SleepEx) real_sleep = nullptr;
 decltype(&Sleep) real_plain_sleep = nullptr;
 decltype(&GetSystemTimeAsFileTime) real_day = nullptr;
 
+// count * by / per, without more than 64 bits.
+int64_t scaled(int64_t count, int64_t by, int64_t per) { return count / per * by + count % per * by / per; }
+
 int64_t counter_ns() {
   LARGE_INTEGER count;
   if (real_counter != nullptr)
     real_counter(&count);
   else
     QueryPerformanceCounter(&count);
-  return static_cast<int64_t>(static_cast<__int128>(count.QuadPart) * 1'000'000'000 / frequency);
+  return scaled(count.QuadPart, 1'000'000'000, frequency);
 }
 
 // What the game is told.
@@ -60,7 +63,7 @@ FILETIME day() {
 }
 
 BOOL WINAPI our_counter(LARGE_INTEGER* out) {
-  out->QuadPart = static_cast<int64_t>(static_cast<__int128>(now_ns()) * frequency / 1'000'000'000);
+  out->QuadPart = scaled(now_ns(), frequency, 1'000'000'000);
   return TRUE;
 }
 DWORD WINAPI our_milliseconds() { return static_cast<DWORD>(now_ns() / 1'000'000); }

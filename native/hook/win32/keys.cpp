@@ -62,17 +62,16 @@ BOOL WINAPI our_all(BYTE* out) {
   return TRUE;
 }
 
+BOOL CALLBACK take_first(HWND window, LPARAM out) {
+  *reinterpret_cast<HWND*>(out) = window;
+  return FALSE;
+}
+
 // The window that hears of keys: the one in front, else the first one of this thread.
 HWND listener() {
   if (const HWND focus = GetFocus()) return focus;
   HWND found = nullptr;
-  EnumThreadWindows(
-      GetCurrentThreadId(),
-      [](HWND window, LPARAM out) -> BOOL {
-        *reinterpret_cast<HWND*>(out) = window;
-        return FALSE;
-      },
-      reinterpret_cast<LPARAM>(&found));
+  EnumThreadWindows(GetCurrentThreadId(), take_first, reinterpret_cast<LPARAM>(&found));
   // Windows without a place on the screen are in no list of threads.
   for (HWND one = nullptr; found == nullptr && (one = FindWindowExA(HWND_MESSAGE, one, nullptr, nullptr));)
     if (GetWindowThreadProcessId(one, nullptr) == GetCurrentThreadId()) found = one;

@@ -80,7 +80,8 @@ std::vector<scan::Region> allocated_memory() {
   std::vector<scan::Region> found;
   MEMORY_BASIC_INFORMATION info;
   for (uintptr_t at = 0; VirtualQuery(reinterpret_cast<void*>(at), &info, sizeof(info)) != 0;) {
-    const auto start = reinterpret_cast<uintptr_t>(info.BaseAddress), end = start + info.RegionSize;
+    const auto start = reinterpret_cast<uintptr_t>(info.BaseAddress);
+    const uintptr_t end = start + info.RegionSize;
     const auto here = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
     // Below this frame lie only the scan's own.
     const uintptr_t first = start <= here && here < end ? here & ~uintptr_t{15} : start;
