@@ -17,6 +17,7 @@
 #include "tests/ram_tests.hpp"
 #include "tests/replay_tests.hpp"
 #include "tests/rules_tests.hpp"
+#include "tests/scan_tests.hpp"
 #include "tests/search_tests.hpp"
 #include "video/preprocessor.hpp"
 
@@ -352,6 +353,8 @@ int main(int argc, char** argv) {
   RUN(a_person_survives_any_packet)
   RUN(rays_end_where_small_steps_do)
   RUN(the_way_to_the_finish_is_the_shortest)
+  RUN(any_code_has_whole_instructions_or_none)
+  RUN(any_memory_is_scanned_inside_its_bounds)
   RUN(two_threads_take_turns)
   RUN(a_process_answers_until_it_dies)
   std::printf("all passed\n");
