@@ -64,15 +64,15 @@ def test_one_player_in_each_game_is_the_vector_of_single_ones() -> None:
         assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-def test_mixed_games_have_fewer_and_fewer_players() -> None:
+def test_mixed_games_have_many_players_and_few() -> None:
     mixed = make_shared(GAME, 5, 3, mixed=True, options=SUNNY, frame_skip=4)
-    assert mixed.num_envs == 3 + 3 + 2 + 2 + 1
+    assert mixed.num_envs == 3 + 3 + 2 + 1 + 1
     others = [mixed.feature_names.index(f"alive{number}") for number in (1, 2)]
     seen, _ = mixed.reset(seed=0)
-    assert seen[:, others].sum(axis=1).tolist() == [2] * 6 + [1] * 4 + [0]
+    assert seen[:, others].sum(axis=1).tolist() == [2] * 6 + [1] * 2 + [0] * 2
     alone = make_shared(GAME, 1, 1, options=SUNNY, frame_skip=4)
     alone.reset(seed=4)
-    for action in np.random.default_rng(0).integers(9, size=(20, 11)):
+    for action in np.random.default_rng(0).integers(9, size=(20, 10)):
         seen, rewards, *_ = mixed.step(action)
         own, paid, *_ = alone.step(action[-1:])
         assert np.array_equal(seen[-1:], own) and rewards[-1] == paid[0]

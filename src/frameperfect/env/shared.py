@@ -59,8 +59,8 @@ def make_shared(
     The environments are the players of the first game, then those of the second, and so on.
 
     Args:
-        mixed: the games have `agents` players, one fewer, and so on down to one, and from the top again, so
-            that the policy learns what it is to be alone, too.
+        mixed: the first game has `agents` players, the second one, and the next all numbers between, most and
+            fewest in turn, then from the beginning again: so the policy learns what it is to be alone, too.
         observation: "features", or "features:NAME", another list that the game names.
 
     Raises:
@@ -69,7 +69,8 @@ def make_shared(
     """
     if games < 1 or agents < 1:
         raise EnvError(f"there are 1 game and 1 agent or more, not {games} and {agents}")
-    sizes = [agents - number % agents if mixed else agents for number in range(games)]
+    turns = [agents - turn // 2 if turn % 2 == 0 else 1 + turn // 2 for turn in range(agents)]
+    sizes = [turns[number % agents] if mixed else agents for number in range(games)]
 
     def setup(players: int) -> Setup:
         return Setup(
