@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -24,6 +25,7 @@ from frameperfect.machines.native.windows_game import WindowsGame, as_windows, f
 from frameperfect.machines.native.windows_keys import CODES, WindowsKeys
 from frameperfect.memory import Block
 from frameperfect.movie import Recorder, load_movie, save_movie
+from frameperfect.testing import check_machine
 from tests.components import need_program
 
 COMPILER = need_program("x86_64-w64-mingw32-g++", "g++-mingw-w64-x86-64")
@@ -75,10 +77,16 @@ truncated = "step >= 200"
 
 
 @pytest.fixture(scope="session")
-def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Wine's folder, made once: it takes some seconds."""
-    kept = os.environ.get("FRAMEPERFECT_TEST_WINE")
-    return Path(kept) if kept else tmp_path_factory.mktemp("wine") / "prefix"
+def prefix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Wine's folder, made once: some seconds and 700 MB. FRAMEPERFECT_TEST_WINE names one to keep."""
+    if kept := os.environ.get("FRAMEPERFECT_TEST_WINE"):
+        yield Path(kept)
+        return
+    folder = tmp_path_factory.mktemp("wine") / "prefix"
+    yield folder
+    environment = {**os.environ, "WINEPREFIX": str(folder), "WINEDEBUG": "-all"}
+    subprocess.run([WINE, "wineboot", "--kill"], env=environment, check=False, timeout=PATIENCE)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -196,6 +204,10 @@ def test_chance_is_the_same_in_every_run(
 ) -> None:
     with open_machine(spec(builds[2], prefix)) as machine:
         assert told(machine)["luck"] == told(shared)["luck"] != 0
+
+
+def test_it_is_a_machine_as_the_conformance_suite_asks(builds: dict[int, Path], prefix: Path) -> None:
+    check_machine(lambda: open_machine(spec(builds[1], prefix)), frames=40)
 
 
 # -- finding -----------------------------------------------------------------------------------------------
