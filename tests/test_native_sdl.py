@@ -16,6 +16,7 @@ from frameperfect.errors import MachineError, MissingComponent, Unsupported
 from frameperfect.game import load_game
 from frameperfect.machine import Capability, Machine, MachineSpec, PortInput, open_machine
 from frameperfect.machines.native import supertux
+from frameperfect.machines.native.folder import own_folder
 from frameperfect.machines.native.keys import Keys
 from frameperfect.machines.native.sdl import SdlMachine
 from frameperfect.memory import Block
@@ -324,6 +325,23 @@ def test_a_game_on_a_display_is_read_by_opengl_and_has_no_states(
             assert corner(machine.screen()) == (told(machine)["x"], told(machine)["y"])
             machine.reset()
             assert told(machine)["x"] == 40
+
+
+def test_a_game_s_folder_goes_with_it_and_what_the_killed_left_is_swept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    (tmp_path / f"frameperfect-native-{ended.pid}-x" / "addons").mkdir(parents=True)
+    (tmp_path / "frameperfect-native-1-x").mkdir()
+    first, second = own_folder(), own_folder()
+    assert {path.name for path in tmp_path.iterdir()} == {"frameperfect-native-1-x", first.name, second.name}
+    first.rmdir()
+    second.rmdir()
+    with frameperfect.open("SuperTux"):
+        assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_options_of_one_s_own_game_are_checked(program: Path) -> None:

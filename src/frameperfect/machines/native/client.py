@@ -10,11 +10,11 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
 import weakref
 from pathlib import Path
 
 from frameperfect.errors import DisplayError, MachineError, MissingComponent
+from frameperfect.machines.native.folder import own_folder
 from frameperfect.workers.child import Program
 
 NAME = "DDNet"
@@ -72,7 +72,7 @@ class Client:
         program = find_client()
         if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             raise DisplayError("DDNet's client needs a display, and DISPLAY is not set")
-        self.home = Path(tempfile.mkdtemp(prefix="frameperfect-"))
+        self.home = own_folder()
         self._console = self.home / "console"
         data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
         (self.home / "ddnet").mkdir()

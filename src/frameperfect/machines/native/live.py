@@ -10,12 +10,10 @@ from __future__ import annotations
 import functools
 import shutil
 import socket
-import tempfile
 import time
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +23,7 @@ from frameperfect.errors import MachineError
 from frameperfect.machine import Analog, Capability, Fingerprint
 from frameperfect.machines.native.client import Client, find_client, tell
 from frameperfect.machines.native.controls import PORT_SIZE, from_wire, unpack
+from frameperfect.machines.native.folder import own_folder
 from frameperfect.machines.native.hook import HookedGame
 from frameperfect.machines.native.machine import POWER_ON, TICK_RATE, NativeMachine
 from frameperfect.machines.native.respawn import give_new_lives
@@ -72,7 +71,7 @@ class LiveMachine(NativeMachine):
         find_client()
         self.plays = kind == "play"
         self._port = options["port"] or str(_free_port())
-        self._folder = Path(tempfile.mkdtemp(prefix="frameperfect-"))
+        self._folder = own_folder()
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._settings = {"sv_input_fifo": str(self._folder / "console"), "sv_motd": "", "sv_welcome": ""}
         if self.plays:

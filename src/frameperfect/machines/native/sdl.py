@@ -13,7 +13,6 @@ import os
 import shlex
 import shutil
 import struct
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from frameperfect.errors import MachineError
 from frameperfect.machine import Analog, Capability, Fingerprint, MachineSpec
+from frameperfect.machines.native.folder import own_folder
 from frameperfect.machines.native.history import digest
 from frameperfect.machines.native.hook import (
     HOOK,
@@ -127,7 +127,7 @@ class SdlMachine(LockstepMachine):
 
     def _start(self) -> None:
         title = self.title
-        home = Path(tempfile.mkdtemp(prefix="frameperfect-"))
+        home = own_folder()
         wishes = (int(title.boundary), round(1e9 / title.frame_rate), int(bool(title.keys.pad)))
         try:
             game = HookedGame(
