@@ -3,7 +3,8 @@
 rainbow-iqn from a game's features or RAM, 64 environments in all however they are dealt out (512 of DDNet:
 eight players in each of 64 servers, who share the policy), and one update of 512 rows for 512 steps, about
 what Ape-X's learner made of its actors' steps (Horgan et al. 2018: 19 batches of 512 a second beside 12,500
-steps). `eight_vs_one` is 8 actors against one process, on the bundled game. `emulation` is the same environments stepped by a table of random actions on all cores, with nothing
+steps). `eight_vs_one` is 8 actors against one process, on the bundled game.
+`emulation` is the same environments stepped by a table of random actions on all cores, with nothing
 learned: what no learner can pass here. CartPole, which is no game and costs next to nothing, shows what the
 runtime itself can carry. `per_cpu_second` has what a second of one core's time is good for, whatever else the
 machine does: steps of the environments alone, of an actor (8 environments), and steps that the learner takes
@@ -129,7 +130,7 @@ def _cpu_rate(act: Callable[[], object], seconds: float) -> float:
 
 
 def run(quick: bool) -> dict[str, Any]:
-    """Alternating runs of every number of actors; the quick one is of the bundled game, DDNet and CartPole."""
+    """Alternating runs of every number of actors; the quick one leaves Pong out."""
     torch.set_num_threads(1)
     seconds, rounds = (2.0, 1) if quick else (6.0, 5)
     counts = (1, 8) if quick else COUNTS

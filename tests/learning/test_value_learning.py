@@ -37,16 +37,21 @@ TASKS = {
     "cartpole-rainbow": task(CARTPOLE, 195, "rainbow", steps=80_000),
     "cartpole-iqn": task(CARTPOLE, 195, "iqn", steps=100_000, n_step=3),
     "cartpole-rainbow-iqn": task(CARTPOLE, 195, "rainbow-iqn", steps=80_000),
+    # Where the values of a whole episode are out of reach of a few updates, they rise without end.
     "cartpole-recurrent": task(
         CARTPOLE, 195, "dqn", steps=100_000, lstm=64, hidden=(64,), batch_size=16, sequence_length=16,
-        burn_in=8, n_step=3, **{**QUICK, "update_every": 32},
+        burn_in=8, n_step=3, target_rate=0.02, learning_rate_decay=True, update_every=8,
+        normalise_observations=True,
     ),
     "acrobot-dqn": task("Acrobot-v1", -100, "dqn", steps=100_000, update_every=4),
     "mountaincar-dqn": task(
         "MountainCar-v0", -120, "dqn", steps=120_000, update_every=2, gamma=0.98, learning_rate=4e-3,
         batch_size=128, hidden=(256, 256), target_every=300, target_rate=1.0, epsilon_end=0.07,
     ),
-    "lunarlander-dqn": task("LunarLander-v3", 75, "dqn", steps=100_000, n_step=3, **QUICK),
+    "lunarlander-dqn": task(
+        "LunarLander-v3", 75, "dqn", steps=100_000, update_every=1, learning_rate=6.3e-4, batch_size=128,
+        hidden=(256, 256), target_every=250, target_rate=1.0, epsilon_end=0.1, epsilon_fraction=0.12,
+    ),
 }  # fmt: skip
 
 
