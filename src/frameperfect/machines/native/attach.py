@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -178,8 +179,12 @@ def enter(pid: int, library: Path, told: str) -> None:
         raise MissingComponent(
             "entering a process needs Frida: pip install 'frameperfect[attach]'"
         ) from missing
+    waiting = frida.Cancellable()
+    patience = threading.Timer(_PATIENCE, waiting.cancel)
+    patience.start()
     try:
-        session: Any = frida.get_local_device().attach(pid)
+        with waiting:
+            session: Any = frida.get_local_device().attach(pid)
         try:
             script = session.create_script(_SCRIPT)
             script.load()
@@ -188,6 +193,10 @@ def enter(pid: int, library: Path, told: str) -> None:
         finally:
             with contextlib.suppress(frida.InvalidOperationError):  # it has ended
                 session.detach()
+    except frida.OperationCancelledError as late:
+        raise MachineError(
+            f"process {pid} can't be entered: Frida got no hold of it within {_PATIENCE:g} seconds; try again"
+        ) from late
     except frida.ProcessNotFoundError as gone:
         raise MachineError(f"process {pid} ended before the hook came into it") from gone
     except (frida.PermissionDeniedError, PermissionError) as refused:
@@ -196,6 +205,8 @@ def enter(pid: int, library: Path, told: str) -> None:
         raise MachineError(f"process {pid} ended when the hook came into it") from gone
     except Exception as wrong:  # Frida's own errors have no common root
         raise MachineError(f"process {pid} can't be entered: Frida says: {wrong}") from wrong
+    finally:
+        patience.cancel()
     if why:
         raise MachineError(f"process {pid}: {why}")
 
