@@ -40,7 +40,7 @@ TASKS = {
     # Where the values of a whole episode are out of reach of a few updates, they rise without end.
     "cartpole-recurrent": task(
         CARTPOLE, 195, "dqn", steps=100_000, lstm=64, hidden=(64,), batch_size=16, sequence_length=16,
-        burn_in=8, n_step=3, target_rate=0.02, learning_rate_decay=True, update_every=8,
+        burn_in=8, n_step=3, gamma=0.95, target_rate=0.01, learning_rate_decay=True, update_every=16,
         normalise_observations=True,
     ),
     "acrobot-dqn": task("Acrobot-v1", -100, "dqn", steps=100_000, update_every=4),
