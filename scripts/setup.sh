@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes .venv with frameperfect built into it. What the system lacks is installed with apt-get where that is
 # possible, else named. An extra that can't be installed is named and left out; with CI=true that is an error.
+# `scripts/setup.sh --games` also installs the games of docs/sdl.md, and Wine for docs/windows.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
@@ -33,13 +34,16 @@ install() {
   return 0
 }
 install "${need_packages[@]}"
-# the native machine's games, by themselves: their tests are skipped where there is no such package
+# the native machine's game: its tests are skipped where there is no such package
 PATH="$PATH:/usr/games" command -v DDNet-Server >/dev/null || install ddnet-server
-PATH="$PATH:/usr/games" command -v supertux2 >/dev/null || install supertux
-# Windows games: Wine runs them, and the hook is compiled for them (227 MB to download, 1.4 GB on the disk)
-{ command -v wine64 || command -v wine || [ -e /usr/lib/wine/wine64 ]; } >/dev/null || install wine64
-command -v x86_64-w64-mingw32-g++ >/dev/null || install g++-mingw-w64-x86-64
-PATH="$PATH:/usr/games" command -v DDNet >/dev/null || install ddnet xvfb libxtst6
+# Other games, DDNet's client, and Wine with a compiler for what is injected there: 430 MB to download, 1.8 GB on the
+# disk, for those who want them and for CI. Each by itself; without one, its tests are skipped.
+if [ "${CI:-}" = true ] || [ "${1:-}" = --games ]; then
+  PATH="$PATH:/usr/games" command -v supertux2 >/dev/null || install supertux
+  PATH="$PATH:/usr/games" command -v DDNet >/dev/null || install ddnet xvfb libxtst6
+  { command -v wine64 || command -v wine || [ -e /usr/lib/wine/wine64 ]; } >/dev/null || install wine64
+  command -v x86_64-w64-mingw32-g++ >/dev/null || install g++-mingw-w64-x86-64
+fi
 
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || {
   echo "setup: Python 3.10 or newer is needed; set PYTHON=/path/to/python3" >&2; exit 1; }
