@@ -31,7 +31,7 @@ OptionsOption = Annotated[
 ]
 DefineOption = Annotated[
     list[str] | None,
-    typer.Option("--define", help="Another expression for one of the game's [define], NAME=EXPRESSION."),
+    typer.Option("--define", help="Another expression for one of the game's definitions, NAME=EXPRESSION."),
 ]
 
 
