@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Sequence
 
@@ -34,8 +35,6 @@ MASK = (1 << len(PLAYER.buttons)) - 1
 PORT_SIZE = _PORT.size
 IDLE = _PORT.pack(0, 0, 0)
 
-_wire_of: dict[bytes, bytes] = {}
-
 
 def encode(masks: Sequence[int], analog: Analog, players: int) -> bytes:
     """The input of all players, `PORT_SIZE` bytes each, as histories keep it.
@@ -55,16 +54,14 @@ def encode(masks: Sequence[int], analog: Analog, players: int) -> bytes:
 
 def to_wire(inputs: bytes) -> bytes:
     """What the hook takes: ten int32 a player."""
-    known = _wire_of.get(inputs)
-    if known is None:
-        parts = (_PORT.unpack_from(inputs, at) for at in range(0, len(inputs), PORT_SIZE))
-        known = b"".join(_player_wire(mask, x, y) for mask, x, y in parts)
-        if len(_wire_of) < 1 << 16:
-            _wire_of[inputs] = known
-    return known
+    return b"".join(
+        map(_player_wire, [inputs[at : at + PORT_SIZE] for at in range(0, len(inputs), PORT_SIZE)])
+    )
 
 
-def _player_wire(mask: int, x: int, y: int) -> bytes:
+@functools.lru_cache(1 << 16)
+def _player_wire(port: bytes) -> bytes:
+    mask, x, y = _PORT.unpack(port)
     steer = bool(mask & _RIGHT) - bool(mask & _LEFT)
     if not (x or y):
         aims = [aim for bit, aim in enumerate(_COMPASS.values()) if mask >> _FIRST_AIM + bit & 1]
