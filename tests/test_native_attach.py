@@ -9,8 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -23,6 +22,7 @@ from frameperfect.machines.native import attach
 from frameperfect.machines.native.attach import AttachedGame, AttachedMachine
 from frameperfect.machines.native.hook import VERSION
 from tests.components import need, need_program
+from tests.waiting import comes_true
 
 frida = need("frida")
 SERVER = need_program("DDNet-Server", "ddnet-server")
@@ -57,15 +57,6 @@ class Running:
                 return browser.recv(2048)
             except OSError:  # nobody listens there, or nobody answers
                 return b""
-
-
-def comes_true(what: Callable[[], bool]) -> bool:
-    begun = time.monotonic()
-    while not what():
-        if time.monotonic() - begun > PATIENCE:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 @pytest.fixture

@@ -8,8 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +22,7 @@ from frameperfect.machines.native.machine import NativeMachine
 from frameperfect.memory import Span
 from frameperfect.pool import PoolSettings
 from tests.components import need_program
+from tests.waiting import comes_true
 
 SERVER = need_program("DDNet-Server", "ddnet-server")
 PATIENCE = 30.0
@@ -40,15 +39,6 @@ def running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
         return False
-
-
-def comes_true(what: Callable[[], bool]) -> bool:
-    begun = time.monotonic()
-    while not what():
-        if time.monotonic() - begun > PATIENCE:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def free_port() -> int:

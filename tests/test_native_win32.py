@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,7 @@ from frameperfect.memory import Block
 from frameperfect.movie import Recorder, load_movie, save_movie
 from frameperfect.testing import check_machine
 from tests.components import need_program
+from tests.waiting import comes_true
 
 COMPILER = need_program("x86_64-w64-mingw32-g++", "g++-mingw-w64-x86-64")
 try:
@@ -126,15 +127,6 @@ def told(machine: fp.machine.Machine) -> dict[str, float]:
         zip(("milliseconds", "counted", "file_time"), view[64:88].view("<u8").tolist(), strict=True)
     )
     return doubles | numbers | clocks
-
-
-def comes_true(what: Callable[[], bool]) -> bool:
-    begun = time.monotonic()
-    while not what():
-        if time.monotonic() - begun > PATIENCE:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 # -- playing -----------------------------------------------------------------------------------------------

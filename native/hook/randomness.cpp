@@ -11,25 +11,11 @@
 
 #include "hook/clock.hpp"
 #include "hook/real.hpp"
+#include "hook/sequence.hpp"
 
 namespace {
 
-uint64_t state = 0x46504631;
-
-// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
-void fill(void* out, size_t size) {
-  auto* bytes = static_cast<uint8_t*>(out);
-  while (size > 0) {
-    uint64_t z = state += 0x9E3779B97F4A7C15;
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9;
-    z = (z ^ z >> 27) * 0x94D049BB133111EB;
-    z ^= z >> 31;
-    const size_t part = size < 8 ? size : 8;
-    std::memcpy(bytes, &z, part);
-    bytes += part;
-    size -= part;
-  }
-}
+frameperfect::hook::Sequence sequence;
 
 bool is_random_device(const char* path) {
   return frameperfect::hook::clock_is_ours && path != nullptr &&
@@ -40,7 +26,7 @@ bool is_random_device(const char* path) {
 int random_file() {
   const int fd = memfd_create("random", MFD_CLOEXEC);
   uint8_t block[1 << 16];
-  fill(block, sizeof(block));
+  sequence.fill(block, sizeof(block));
   if (fd >= 0 && (write(fd, block, sizeof(block)) < 0 || lseek(fd, 0, SEEK_SET) < 0)) {
     close(fd);
     return -1;
@@ -67,13 +53,13 @@ FRAMEPERFECT_EXPORT int open(const char* path, int flags, ...) {
 
 FRAMEPERFECT_EXPORT ssize_t getrandom(void* out, size_t size, unsigned flags) {
   if (!frameperfect::hook::clock_is_ours) return REAL(getrandom)(out, size, flags);
-  fill(out, size);
+  sequence.fill(out, size);
   return static_cast<ssize_t>(size);
 }
 
 FRAMEPERFECT_EXPORT int getentropy(void* out, size_t size) {
   if (!frameperfect::hook::clock_is_ours) return REAL(getentropy)(out, size);
-  fill(out, size);
+  sequence.fill(out, size);
   return 0;
 }
 

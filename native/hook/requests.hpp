@@ -1,11 +1,8 @@
 // What every hooked game can be asked, whatever its frames are.
 #pragma once
-#include <cstring>
-#include <span>
-#include <stdexcept>
-
 #include "channel/channel.hpp"
 #include "hook/host.hpp"
+#include "hook/take.hpp"
 #include "hook/watch.hpp"
 
 namespace frameperfect::hook {
@@ -15,15 +12,6 @@ extern WatchList watches;
 // Answers a request for memory, objects, watches, states or the end. False: it asks for something else.
 // `publish` writes the views.
 bool answer_shared(const channel::Message& message, void (*publish)());
-
-template <typename T>
-T take(std::span<const uint8_t>& bytes) {
-  if (bytes.size() < sizeof(T)) throw std::runtime_error("the request is cut short");
-  T value;
-  std::memcpy(&value, bytes.data(), sizeof(T));
-  bytes = bytes.subspan(sizeof(T));
-  return value;
-}
 
 template <typename T>
 void answer_with(const T& value) {

@@ -7,6 +7,7 @@
 
 #include "hook/protocol.hpp"
 #include "hook/scan.hpp"
+#include "hook/take.hpp"
 #include "hook/win32/clock.hpp"
 #include "hook/win32/detour.hpp"
 #include "hook/win32/keys.hpp"
@@ -31,15 +32,6 @@ int64_t due_ns = 0;  // when the frame ends in the game's time, if the game does
 int64_t next_look = 0;
 std::vector<Watch> watches;
 std::vector<uint8_t> shown;  // what a step answers: frames played, and what is watched
-
-template <typename T>
-T take(Bytes& bytes) {
-  if (bytes.size() < sizeof(T)) throw std::runtime_error("the request is cut short");
-  T value;
-  std::memcpy(&value, bytes.data(), sizeof(T));
-  bytes = bytes.subspan(sizeof(T));
-  return value;
-}
 
 template <typename T>
 void answer_with(const T& value) {

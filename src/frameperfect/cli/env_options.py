@@ -45,7 +45,7 @@ def env_choices(
     """Keywords of `make_env`: the options that were given."""
     chosen = {
         **options, "start": start_choice(start), "options": machine_options(option),
-        "define": named("--define", define, "course=100"),
+        "define": named_values("--define", define, "course=100"),
     }  # fmt: skip
     return {key: value for key, value in chosen.items() if value is not None}
 
@@ -57,11 +57,11 @@ def start_choice(text: str | None) -> str | list[str] | None:
 
 
 def machine_options(texts: list[str] | None) -> dict[str, str] | None:
-    """What `--option` says, by name; raises Refused as `named` does."""
-    return named("--option", texts, "map=Tsunami")
+    """What `--option` says, by name; raises Refused as `named_values` does."""
+    return named_values("--option", texts, "map=Tsunami")
 
 
-def named(option: str, texts: list[str] | None, example: str) -> dict[str, str] | None:
+def named_values(option: str, texts: list[str] | None, example: str) -> dict[str, str] | None:
     """What NAME=VALUE texts of an option say, by name.
 
     Raises:

@@ -213,6 +213,8 @@ class RunConfig:
     """The Ray cluster that actors, replay and learner are on."""
     backwards: str | None = None
     """Demonstrations along which episodes of training begin, from their ends to their starts."""
+    agents: int = 1
+    """While it is trained, the `envs` are games of up to so many players, who share the policy."""
 
     @property
     def frame_skip(self) -> int:
@@ -224,9 +226,6 @@ class RunConfig:
         run.mkdir(parents=True, exist_ok=True)
         with replacing(run / CONFIG) as part:
             part.write_text(json.dumps(asdict(self), indent=2) + "\n")
-
-    agents: int = 1
-    """Players of each of the `envs` games while it is trained; they share the policy."""
 
     def make_envs(self, n: int | None = None, **changes: Any) -> Callable[[], VectorEnv]:
         """What makes the run's environments; `changes` are other keywords of `make_vec`."""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from frameperfect.env.actions import Combinations
 from frameperfect.env.inputs import InputLog
 from frameperfect.env.movies import episode_movie
-from frameperfect.env.records import gather_all, turned
+from frameperfect.env.records import players_setup, turned
 from frameperfect.env.setup import Setup, StartChoice, begin, draw, start_option
 from frameperfect.errors import EnvError, MachineCrashed
 from frameperfect.memory import Domain
@@ -71,20 +71,16 @@ def make_parallel(
         FrameperfectError: as `make_env` says.
     """
     return ParallelEnv(
-        Setup(
+        players_setup(
             game,
+            agents,
             observation=observation,
-            video=None,
             actions=actions,
             frame_skip=frame_skip,
             sticky=sticky,
             start=start,
-            noops=0,
             max_steps=max_steps,
-            reward_terms=False,
-            render_mode=None,
-            core=None,
-            options={**(options or {}), "players": str(agents)},
+            options=options,
             define=define,
             isolated=isolated,
             threads=1,
@@ -106,7 +102,6 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, Any, Any]):  # type: ignore[misc]
             raise EnvError(f"no mode '{mode}'; there are race and elimination")
         self._setup, self._mode, self._rules = setup, mode, setup.rules
         domains = setup.domains
-        gather_all(setup)
         place_rules = _place_rules(setup.game, domains) if mode == "elimination" else None
         self._pool = pool = setup.open_pool(1)
         count = len(pool.controllers)

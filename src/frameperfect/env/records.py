@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,17 +17,38 @@ from frameperfect.env.setup import Setup
 from frameperfect.errors import EnvError
 from frameperfect.memory import Domain, Span
 
+if TYPE_CHECKING:
+    from pathlib import Path
 
-def gather_all(setup: Setup) -> None:
-    """Let pools of this setup gather all memory, domain after domain, to be turned round for each player.
+    from frameperfect.game import Game
+
+
+def players_setup(
+    game: str | Path | Game,
+    players: int,
+    *,
+    options: Mapping[str, str] | None,
+    threads: int,
+    **chosen: Any,
+) -> Setup:
+    """The setup of a game for so many players; its pools gather all memory, to be turned round for each.
+
+    Args:
+        chosen: what callers leave to their own: `observation` ("features" or "features:NAME"), `actions`,
+            `frame_skip`, `sticky`, `start`, `max_steps`, `define` and `isolated`, as `make_env` has them.
 
     Raises:
         EnvError: the game is for one.
     """
+    setup = Setup(
+        game, options={**(options or {}), "players": str(players)}, threads=threads, video=None, noops=0,
+        reward_terms=False, render_mode=None, core=None, **chosen,
+    )  # fmt: skip
     if not any(domain.record for domain in setup.domains.values()):
         raise EnvError(f"{setup.game.name} is for one agent: its machine holds no record a player")
     whole = tuple(Span(domain.name, 0, domain.size, raw=True) for domain in setup.domains.values())
     setup.settings = replace(setup.settings, spans=whole)
+    return setup
 
 
 def turned(spans: Sequence[Span], domains: Mapping[str, Domain], count: int) -> NDArray[np.intp]:

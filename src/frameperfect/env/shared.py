@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from frameperfect.env.actions import Combinations
 from frameperfect.env.env import NO_LIMIT
-from frameperfect.env.records import gather_all, turned
+from frameperfect.env.records import players_setup, turned
 from frameperfect.env.setup import Setup, StartChoice, begin, draw
 from frameperfect.env.vector import marked
 from frameperfect.errors import EnvError, MachineCrashed
@@ -56,11 +56,12 @@ def make_shared(
 ) -> SharedVectorEnv:
     """Make `games` machines of `game` with `agents` players each; see `make_vec` for the rest.
 
-    The environments are the players of the first game, then those of the second, and so on.
+    The environments are the players of the first game, then those of the second, and so on; games of more
+    players come first.
 
     Args:
-        mixed: the first game has `agents` players, the second one, and the next all numbers between, most and
-            fewest in turn, then from the beginning again: so the policy learns what it is to be alone, too.
+        mixed: one game has `agents` players, one a single one, and the others all numbers between and then
+            these again, most and fewest in turn: so the policy learns what it is to be alone, too.
         observation: "features", or "features:NAME", another list that the game names.
 
     Raises:
@@ -73,20 +74,16 @@ def make_shared(
     sizes = [turns[number % agents] if mixed else agents for number in range(games)]
 
     def setup(players: int) -> Setup:
-        return Setup(
+        return players_setup(
             game,
+            players,
             observation=observation,
-            video=None,
             actions=actions,
             frame_skip=frame_skip,
             sticky=sticky,
             start=start,
-            noops=0,
             max_steps=max_steps,
-            reward_terms=False,
-            render_mode=None,
-            core=None,
-            options={**(options or {}), "players": str(players)},
+            options=options,
             define=define,
             isolated=isolated,
             threads=threads,
@@ -270,7 +267,6 @@ class _Group:
     """Games of as many players each."""
 
     def __init__(self, setup: Setup, games: int) -> None:
-        gather_all(setup)
         self.games = games
         self.pool = setup.open_pool(games)
         self.players = len(self.pool.controllers)
