@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 
 from frameperfect import __version__
 from frameperfect.errors import FrameperfectError
+from frameperfect.interrupts import sent_again
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -169,8 +170,9 @@ def run(arguments: Sequence[str]) -> int:
     command = typer.main.get_command(app)
     try:
         # What a command raises comes out here; an Exit becomes the value.
-        code = command.main(args=arguments, prog_name="frameperfect", standalone_mode=False)
-        sys.stdout.flush()
+        with sent_again():
+            code = command.main(args=arguments, prog_name="frameperfect", standalone_mode=False)
+            sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except _PipeClosed:
         return _pipe_closed()

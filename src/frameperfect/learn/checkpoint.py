@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 
 from frameperfect.atomic import replacing
 from frameperfect.errors import CheckpointError, LearningError
+from frameperfect.interrupts import held
 
 Tensor: TypeAlias = "torch.Tensor"
 
@@ -64,7 +65,7 @@ def read(run: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not path.exists():
         raise CheckpointError(f"no checkpoint in {run}: it holds no {FILE}")
     try:
-        with safe_open(path, framework="pt") as file:
+        with held(), safe_open(path, framework="pt") as file:  # which drops what is raised within it
             metadata = file.metadata()
             facts = json.loads(metadata["frameperfect"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
