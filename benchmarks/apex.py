@@ -1,11 +1,12 @@
 """Ape-X: agent-steps a second with 1, 2, 4 and 8 actors, learning included, beside one process.
 
-rainbow-iqn from a game's features or RAM, 64 environments in all however they are dealt out (512 of DDNet:
-eight players in each of 64 servers, who share the policy), and one update of 512 rows for 512 steps, about
-what Ape-X's learner made of its actors' steps (Horgan et al. 2018: 19 batches of 512 a second beside 12,500
-steps). `eight_vs_one` is 8 actors against one process, on the bundled game.
-`emulation` is the same environments stepped by a table of random actions on all cores, with nothing
-learned: what no learner can pass here. CartPole, which is no game and costs next to nothing, shows what the
+rainbow-iqn from a game's features or RAM, as `train --envs 8 --actors N` has it: eight environments in the one
+process and in each actor's (64 of DDNet: eight players in each of 8 servers, who share the policy), and one
+update of 512 rows for 512 steps, about what Ape-X's learner made of its actors' steps (Horgan et al. 2018: 19
+batches of 512 a second beside 12,500 steps). `eight_vs_one` is 8 actors against one process, on the bundled
+game; `eight_vs_one_of_as_many` is against one process that has as many environments as all eight together.
+`emulation` is those environments stepped by a table of random actions on all cores, with nothing learned: what
+no learner can pass here. CartPole, which is no game and costs next to nothing, shows what the
 runtime itself can carry. `per_cpu_second` has what a second of one core's time is good for, whatever else the
 machine does: steps of the environments alone, of an actor (8 environments), and steps that the learner takes
 into its replay and learns from.
@@ -36,8 +37,8 @@ GAMES: dict[str, dict[str, Any]] = {
 
 
 def _count(name: str) -> int:
-    """Environments in all."""
-    return 512 if name == "ddnet" else 64
+    """Environments of the one process, and of each actor."""
+    return {"ddnet": 8 * PLAYERS, "cartpole": 64}.get(name, 8)
 
 
 def _envs(name: str, n: int, threads: int | None) -> Any:
@@ -51,8 +52,8 @@ def _envs(name: str, n: int, threads: int | None) -> Any:
     return frameperfect.make_vec(settings.pop("game"), n, threads=threads, **settings)
 
 
-def _learning(name: str, actors: int, seconds: float) -> float:
-    """Steps a second after the first updates; with no actors, of one process."""
+def _learning(name: str, actors: int, seconds: float, times: int = 1) -> float:
+    """Steps a second after the first updates; with no actors, of one process with `times` the environments."""
     from frameperfect.learn import ValueConfig
     from frameperfect.learn.runtime.local import LocalFleet
     from frameperfect.learn.runtime.steps import ReplayCrew
@@ -63,10 +64,10 @@ def _learning(name: str, actors: int, seconds: float) -> float:
         capacity=200_000, normalise_observations=name == "skyrunner", device="cpu",
     )  # fmt: skip
     if actors:
-        fleet = LocalFleet(partial(_envs, name, _count(name) // actors, 1), config, actors, 0)
+        fleet = LocalFleet(partial(_envs, name, _count(name), 1), config, actors, 0)
         source: Any = ReplayCrew(fleet, config)
     else:
-        fleet = source = _envs(name, _count(name), None)
+        fleet = source = _envs(name, times * _count(name), None)
     with closing(fleet):
         run = ValueTraining(source, config)
         while run.learner.updates < 4:
@@ -78,7 +79,7 @@ def _learning(name: str, actors: int, seconds: float) -> float:
 
 
 def _emulation(name: str, seconds: float) -> float:
-    with closing(_envs(name, _count(name), None)) as envs:
+    with closing(_envs(name, 8 * _count(name), None)) as envs:
         envs.reset(seed=0)
         envs.action_space.seed(0)
         table = [envs.action_space.sample() for _ in range(64)]
@@ -138,12 +139,15 @@ def run(quick: bool) -> dict[str, Any]:
     for name in ("skyrunner", "ddnet", "cartpole") if quick else (*GAMES, "cartpole"):
         sides: dict[str, Callable[[], float]] = {"one_process": partial(_learning, name, 0, seconds)}
         sides |= {f"actors_{n}": partial(_learning, name, n, seconds) for n in counts}
+        sides["one_process_of_as_many"] = partial(_learning, name, 0, seconds, 8)
         sides["emulation"] = partial(_emulation, name, seconds)
         rates = alternate(sides, rounds)
         figures[name] = {side: round(rate) for side, rate in rates.medians().items()}
         figures[name]["per_cpu_second"] = _costs(name, seconds / 6)
         prefix = "" if name == "skyrunner" else f"{name}_"
         ratios[f"{prefix}eight_vs_one"] = round(rates.ratio("actors_8", "one_process"), 3)
+        against = rates.ratio("actors_8", "one_process_of_as_many")
+        ratios[f"{prefix}eight_vs_one_of_as_many"] = round(against, 3)
     figures["steps_per_second_8"] = max(figures[name]["actors_8"] for name in figures if name != "cartpole")
     figures["settings"] = {
         "envs": {name: _count(name) for name in GAMES},

@@ -31,6 +31,9 @@ _WIRE = struct.Struct("<10i")
 _PORT = struct.Struct("<Ihh")
 """A port's whole input in a history: mask, x and y of the aim's axes."""
 
+_KEPT = 1 << 14
+"""Inputs whose bytes are remembered: agents press the same few again and again."""
+
 MASK = (1 << len(PLAYER.buttons)) - 1
 PORT_SIZE = _PORT.size
 IDLE = _PORT.pack(0, 0, 0)
@@ -42,8 +45,10 @@ def encode(masks: Sequence[int], analog: Analog, players: int) -> bytes:
     Raises:
         Unsupported: a pointer, which the game has not.
     """
+    if not analog:
+        return _pressed(tuple(masks[:players]), players)
     ports = [_PORT.pack(mask & MASK, 0, 0) for mask in masks[:players]]
-    for number, port in enumerate(analog or ()):
+    for number, port in enumerate(analog):
         if port.pointer is not None:
             raise Unsupported("native: a player has no pointer; aim by the axes AimX and AimY")
         if port.axes and number < players:
@@ -52,6 +57,12 @@ def encode(masks: Sequence[int], analog: Analog, players: int) -> bytes:
     return b"".join(ports) + IDLE * (players - len(ports))
 
 
+@functools.lru_cache(_KEPT)
+def _pressed(masks: tuple[int, ...], players: int) -> bytes:
+    return b"".join([_PORT.pack(mask & MASK, 0, 0) for mask in masks]) + IDLE * (players - len(masks))
+
+
+@functools.lru_cache(_KEPT)
 def to_wire(inputs: bytes) -> bytes:
     """What the hook takes: ten int32 a player."""
     return b"".join(
@@ -59,7 +70,7 @@ def to_wire(inputs: bytes) -> bytes:
     )
 
 
-@functools.lru_cache(1 << 16)
+@functools.lru_cache(_KEPT)
 def _player_wire(port: bytes) -> bytes:
     mask, x, y = _PORT.unpack(port)
     steer = bool(mask & _RIGHT) - bool(mask & _LEFT)

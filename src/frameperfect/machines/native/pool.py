@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +22,7 @@ class NativePool(MachinePool):
     def __init__(self, spec: MachineSpec, size: int, settings: PoolSettings) -> None:
         self._waiting: list[tuple[int, LockstepMachine]] | None = None
         self._late: dict[int, str] = {}
+        self._runs: list[tuple[slice, slice]] = []
 
         def opened() -> LockstepMachine:
             machine = open_game(spec)
@@ -66,15 +69,21 @@ class NativePool(MachinePool):
             raise MachineCrashed(describe_crashes(crashes), tuple(sorted(crashes)))
 
     def _gather(self, index: int) -> None:
-        # All domains lie in one block, and all spans in the row: one look-up in the place of one a span.
+        # All domains lie in one block, and all spans in the row: a few copies in the place of one a span.
         machine = self._native(index)
-        np.take(machine.views, self._places_of(machine), out=self.rows[index])
+        for place, run in self._runs_of(machine):
+            self.rows[index, place] = machine.views[run]
 
-    def _places_of(self, machine: LockstepMachine) -> NDArray[np.int64]:
-        if not hasattr(self, "_places"):
+    def _runs_of(self, machine: LockstepMachine) -> list[tuple[slice, slice]]:
+        """What lies side by side in the row and in the views: where here and where there."""
+        if not self._runs:
             spans = (machine.place_of(span) for span in self.settings.spans)
-            self._places = np.concatenate([np.zeros(0, np.int64), *spans])
-        return self._places
+            places = np.concatenate([np.zeros(0, np.int64), *spans])
+            cuts = [0, *(np.flatnonzero(np.diff(places) != 1) + 1).tolist(), len(places)]
+            for first, end in itertools.pairwise(cuts):
+                begin = int(places[first]) if end > first else 0
+                self._runs.append((slice(first, end), slice(begin, begin + end - first)))
+        return self._runs
 
     def _native(self, index: int) -> LockstepMachine:
         machine = self._seats[index].machine
