@@ -59,6 +59,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     **NAMED,
     "lstm": {**NAMED["rainbow-iqn"], "lstm": 8, "sequence_length": 6, "burn_in": 4, "batch_size": 4},
     "normalised": {"normalise_observations": True, "returns": "categorical", "priority": 0.6},
+    "holding": {"epsilon_end": 0.5, "hold": 2.0},
 }
 
 
@@ -752,6 +753,42 @@ def test_epsilon_falls_and_noise_needs_none() -> None:
     run = ValueTraining(Cue(), ValueConfig(epsilon_start=1.0, epsilon_end=0.1, epsilon_fraction=0.5))
     assert [round(run.epsilon(left), 3) for left in (1.0, 0.75, 0.5, 0.0)] == [1.0, 0.55, 0.1, 0.1]
     assert ValueTraining(Cue(), ValueConfig(noisy=True)).epsilon(1.0) == 0
+
+
+def test_random_actions_are_held_as_long_as_the_zeta_distribution_says() -> None:
+    """By chance alone, on episodes without end, with so many actions that neighbours seldom are equal."""
+    envs = gym.make_vec("CartPole-v1", num_envs=64, vectorization_mode="vector_entry_point")
+    run = ValueTraining(
+        envs, ValueConfig(hold=2.0, learning_starts=100, epsilon_start=1.0, epsilon_fraction=0)
+    )
+    actor, generator = run.actor, torch.Generator().manual_seed(0)
+    everywhere = np.ones(64, bool)
+    actor.starts[:] = False
+    played = []
+    for step in range(2_000):
+        explores, chosen = actor._hold(everywhere, np.full(64, step), generator)
+        assert explores.all()
+        played.append(chosen)
+    begun = np.stack(played)
+    starts = np.concatenate([np.ones((1, 64), bool), begun[1:] != begun[:-1]])
+    lengths = np.concatenate([np.diff(np.flatnonzero(each)) for each in starts.T])
+    for length in (1, 2, 3, 5):
+        expected = length**-2.0 / (np.pi**2 / 6)
+        # long ones are seldom whole within the steps, which makes the short ones look likelier
+        assert (lengths == length).mean() == pytest.approx(expected, rel=0.15)
+
+
+def test_a_held_action_ends_with_its_episode() -> None:
+    run = ValueTraining(Cue(), ValueConfig(hold=1.01))
+    actor, generator = run.actor, torch.Generator().manual_seed(0)
+    first = np.arange(actor.n)
+    actor.starts[:] = False
+    for _ in range(3):
+        actor._hold(np.ones(actor.n, bool), first, generator)
+    assert actor.left.all()
+    actor.starts[0] = True
+    explores, _ = actor._hold(np.zeros(actor.n, bool), first, generator)
+    assert not explores[0] and explores[1:].all()
 
 
 def test_the_replay_of_a_layout_is_that_of_the_settings() -> None:

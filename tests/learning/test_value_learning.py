@@ -30,7 +30,7 @@ def task(game: str, target: float, name: str, **settings: Any) -> Task:
 
 
 CARTPOLE = "CartPole-v1"
-# The settings of the zoo: rounds of updates towards one target, and a policy that stays as it is between them.
+# As the zoo has it: rounds of updates towards one target, and a policy that stays as it is between them.
 ROUNDS = {
     "update_every": 256, "target_rate": 1.0, "epsilon_end": 0.04, "epsilon_fraction": 0.16,
 }  # fmt: skip

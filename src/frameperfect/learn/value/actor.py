@@ -19,6 +19,7 @@ from frameperfect.learn.value.replay import Replay, Shape
 Tensor: TypeAlias = "torch.Tensor"
 
 MOST_ALTERNATIVES = 512
+LONGEST_HOLD = 10_000
 
 
 def alternatives(actions: Actions) -> NDArray[np.int64]:
@@ -45,6 +46,9 @@ class Actor(Episodes):
         self.stride = self.n
         """Steps of all environments in one `step`."""
         self.state: tuple[Tensor, Tensor] | None = None
+        self.held = np.zeros(self.n, np.int64)
+        """The random action that each environment holds, for `left` more steps (where there is a `hold`)."""
+        self.left = np.zeros(self.n, np.int64)
         self.seen: list[Arrays] = []
         self.means: NDArray[np.float32] | None = None
         """(n, A): what the network made of every action at the last step; None where it was not asked."""
@@ -58,18 +62,23 @@ class Actor(Episodes):
         self.network = network
         self.replay = replay
         self.device = device
+        power = network.config.hold
+        self.holds = np.cumsum(np.arange(1.0, LONGEST_HOLD + 1) ** -power) if power else None
 
     def begin(self, seed: int) -> None:
         """Reset all environments: new episodes."""
         super().begin(seed)
         self.replay.begin(self.obs)
         self.state = self.network.first_state(self.n) if self.network.lstm is not None else None
+        self.left[:] = 0
 
     def step(self, epsilon: float, generator: Any) -> list[EpisodeEnd]:
         """One step of every environment, at random with chance `epsilon` [1]; the episodes that ended."""
         draws = torch.rand((2, self.n), generator=generator).numpy()
         explores = draws[0] < epsilon
         chosen = np.minimum((draws[1] * len(self.table)).astype(np.int64), len(self.table) - 1)
+        if self.holds is not None:
+            explores, chosen = self._hold(explores, chosen, generator)
         before = self.means = None
         if self.state is not None or not explores.all():
             greedy, before = self._best(generator)
@@ -90,6 +99,35 @@ class Actor(Episodes):
         if self.network.vectors.normalise:
             self.seen.append(self.obs)
         return self.account(rewards, ended, infos)
+
+    def _hold(
+        self, begins: NDArray[np.bool_], chosen: NDArray[np.int64], generator: Any
+    ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Where a random action is played, and which: `chosen`, or one that was begun before [16]."""
+        assert self.holds is not None
+        self.left[self.starts] = 0
+        draws = torch.rand(self.n, generator=generator, dtype=torch.float64).numpy()
+        begins = begins & (self.left == 0)
+        self.held[begins] = chosen[begins]
+        self.left[begins] = np.searchsorted(self.holds, draws[begins] * self.holds[-1]) + 1
+        explores = self.left > 0
+        self.left[explores] -= 1
+        return explores, self.held.copy()
+
+    def save(self) -> dict[str, Tensor]:
+        """See `Acting.save`."""
+        held = {
+            "hold.action": torch.from_numpy(self.held.copy()),
+            "hold.left": torch.from_numpy(self.left.copy()),
+        }
+        return super().save() | (held if self.holds is not None else {})
+
+    def restore(self, tensors: dict[str, Tensor]) -> bool:
+        """See `Acting.restore`."""
+        found = super().restore(tensors)
+        if found and self.holds is not None:
+            self.held, self.left = tensors["hold.action"].numpy(), tensors["hold.left"].numpy()
+        return found
 
     def _best(self, generator: Any) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
         """The best actions by the network, and the recurrent state (n, width) that they were chosen in."""

@@ -116,6 +116,9 @@ class ValueConfig(Settings):
     epsilon_end: float = 0.05
     epsilon_fraction: float = 0.2
     """The part of the budget in which epsilon falls from start to end."""
+    hold: float = 0.0
+    """Hold a random action for a random number of steps, n with a chance in proportion to n ** -hold (2 in
+    Dabney et al. 2021); 0: one step."""
 
     capacity: int = 100_000
     """Rows of the replay."""
@@ -181,6 +184,8 @@ class ValueConfig(Settings):
         for name in ("learning_starts", "lstm", "burn_in", "replay_gib", "rnd"):
             if getattr(self, name) < 0:
                 raise LearningError(f"{name} must not be below 0, and is {getattr(self, name)}")
+        if self.hold and not self.hold > 1:
+            raise LearningError(f"hold must be 0 or above 1, and is {self.hold}")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise LearningError(
