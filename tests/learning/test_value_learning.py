@@ -50,9 +50,11 @@ TASKS = {
         normalise_observations=True, **ROUNDS,
     ),
     "acrobot-dqn": task("Acrobot-v1", -100, "dqn", steps=100_000, update_every=4),
+    # A car that must swing up is not found by pushing at random, step by step: pushes are held.
     "mountaincar-dqn": task(
-        "MountainCar-v0", -120, "dqn", steps=120_000, update_every=2, gamma=0.98, learning_rate=4e-3,
-        batch_size=128, hidden=(256, 256), target_every=300, target_rate=1.0, epsilon_end=0.07,
+        "MountainCar-v0", -120, "dqn", steps=120_000, update_every=128, gradient_steps=32, target_every=128,
+        target_rate=1.0, n_step=3, batch_size=128, capacity=100_000, hold=2.0, learning_rate_decay=True,
+        normalise_observations=True,
     ),
     "lunarlander-dqn": task(
         "LunarLander-v3", 75, "dqn", steps=100_000, update_every=1, learning_rate=6.3e-4, batch_size=128,
