@@ -37,7 +37,7 @@ ROUNDS = {
 TASKS = {
     "cartpole-dqn": task(
         CARTPOLE, 475, "dqn", steps=50_000, gradient_steps=128, target_every=128, learning_rate=2.3e-3,
-        hidden=(256, 256), capacity=100_000, **ROUNDS,
+        hidden=(256, 256), capacity=100_000, learning_rate_decay=True, **ROUNDS,
     ),
     "cartpole-rainbow": task(CARTPOLE, 195, "rainbow", steps=80_000),
     "cartpole-iqn": task(CARTPOLE, 195, "iqn", steps=100_000, n_step=3),
