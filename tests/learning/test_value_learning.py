@@ -57,8 +57,9 @@ TASKS = {
         normalise_observations=True,
     ),
     "lunarlander-dqn": task(
-        "LunarLander-v3", 75, "dqn", steps=100_000, update_every=1, learning_rate=6.3e-4, batch_size=128,
-        hidden=(256, 256), target_every=250, target_rate=1.0, epsilon_end=0.1, epsilon_fraction=0.12,
+        "LunarLander-v3", 75, "dqn", steps=100_000, update_every=64, gradient_steps=32, target_every=250,
+        target_rate=1.0, n_step=3, batch_size=128, capacity=100_000, epsilon_fraction=0.12,
+        learning_rate_decay=True, normalise_observations=True,
     ),
 }  # fmt: skip
 
