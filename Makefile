@@ -45,7 +45,7 @@ test: build lint
 > $(BIN)/python -m pytest -n 2 --dist loadfile -m "not learning"
 
 test-learning: build
-> $(BIN)/python -m pytest -n 2 --dist worksteal -m learning -v -rP tests/learning
+> $(BIN)/python -m pytest -n 2 --dist load --maxschedchunk 1 -m learning -v -rP tests/learning
 
 test-sanitize: build
 > native/tests/run.sh

@@ -281,6 +281,9 @@ class BatchEpisode:
         self._rules, self.size = rules, size
         self._state = _State(rules, size)
         self._run, self._program = self._state.run, rules._program
+        program, whole = self._program, self._state.whole
+        self._paid = self._state.real[program.reward]
+        self._outcomes = whole[program.terminated], whole[program.truncated], whole[program.success]
         self._scripts = [rules.script() for _ in range(size)] if rules.script else []
         self.success = np.zeros(size, bool)
 
@@ -297,10 +300,8 @@ class BatchEpisode:
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
         """Rewards, terminated and truncated, each (N,), of the step that ended at these rows."""
         self._run.step(np.ascontiguousarray(rows))
-        program, whole = self._program, self._state.whole
-        reward: NDArray[np.float64] = self._state.real[program.reward].copy()
-        terminated, truncated = whole[program.terminated] != 0, whole[program.truncated] != 0
-        self.success = whole[program.success] != 0
+        reward: NDArray[np.float64] = self._paid.copy()
+        terminated, truncated, self.success = (outcome != 0 for outcome in self._outcomes)
         for i, script in enumerate(self._scripts):
             scripted, ended = script.step(self._variables(i))
             reward[i] = reward[i] if scripted is None else scripted
