@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
-import numpy as np
 
 from tests.components import need
 
@@ -56,17 +56,30 @@ def score(task: Task, seed: int, run: Path) -> Score:
     return Score(float(returns.mean()), *interval(returns), spent)
 
 
+def four_of_five(reached: Callable[[int], float], least: float) -> None:
+    """Assert that `reached` is `least` or more for four of the five seeds; it is asked for no more of them
+    than it takes to know.
+    """
+    found: list[float] = []
+    for seed in SEEDS:
+        found.append(reached(seed))
+        passed = sum(each >= least for each in found)
+        if passed == 4 or len(found) - passed == 2:
+            break
+    assert passed == 4, f"{found} against {least}"
+
+
 def four_of_five_reach_it(name: str, task: Task, folder: Path) -> None:
     """The check of every learning task, which prints its scores."""
     if task.game.startswith("LunarLander"):
         need("Box2D")
-    means = []
-    for seed in SEEDS:
+
+    def reached(seed: int) -> float:
         one = score(task, seed, folder / str(seed))
-        means.append(one.mean)
         print(
             f"{name} seed {seed}: {one.mean:.1f} ({one.low:.1f} to {one.high:.1f}), "
             f"{one.seconds:.0f} s of processor time"
         )
-    passed = sum(mean >= task.target for mean in means)
-    assert passed >= 4, f"{means} against {task.target}; mean {np.mean(means):.1f}"
+        return one.mean
+
+    four_of_five(reached, task.target)
