@@ -34,6 +34,12 @@ CARTPOLE = "CartPole-v1"
 ROUNDS = {
     "update_every": 256, "target_rate": 1.0, "epsilon_end": 0.04, "epsilon_fraction": 0.16,
 }  # fmt: skip
+# What must swing up is not found by pushing at random, step by step: pushes are held.
+SWING = {
+    "update_every": 128, "gradient_steps": 32, "target_every": 128, "target_rate": 1.0, "n_step": 3,
+    "batch_size": 128, "capacity": 100_000, "hold": 2.0, "learning_rate_decay": True,
+    "normalise_observations": True,
+}  # fmt: skip
 TASKS = {
     "cartpole-dqn": task(
         CARTPOLE, 475, "dqn", steps=50_000, gradient_steps=128, target_every=128, learning_rate=2.3e-3,
@@ -49,13 +55,8 @@ TASKS = {
         batch_size=32, sequence_length=16, burn_in=8, kappa=100.0, learning_rate_decay=True,
         normalise_observations=True, **ROUNDS,
     ),
-    "acrobot-dqn": task("Acrobot-v1", -100, "dqn", steps=100_000, update_every=4),
-    # A car that must swing up is not found by pushing at random, step by step: pushes are held.
-    "mountaincar-dqn": task(
-        "MountainCar-v0", -120, "dqn", steps=120_000, update_every=128, gradient_steps=32, target_every=128,
-        target_rate=1.0, n_step=3, batch_size=128, capacity=100_000, hold=2.0, learning_rate_decay=True,
-        normalise_observations=True,
-    ),
+    "acrobot-dqn": task("Acrobot-v1", -100, "dqn", steps=100_000, **SWING),
+    "mountaincar-dqn": task("MountainCar-v0", -120, "dqn", steps=120_000, **SWING),
     "lunarlander-dqn": task(
         "LunarLander-v3", 75, "dqn", steps=100_000, update_every=64, gradient_steps=32, target_every=250,
         target_rate=1.0, n_step=3, batch_size=128, capacity=100_000, epsilon_fraction=0.12,
