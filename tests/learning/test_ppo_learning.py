@@ -2,7 +2,7 @@
 
 The targets are what others publish for the same number of steps, or a little below: RL Baselines3 Zoo's
 benchmark (https://github.com/DLR-RM/rl-baselines3-zoo/blob/master/benchmark.md) and Huang et al. 2022.
-The settings of CartPole, and A2C's of LunarLander, are the zoo's.
+The settings of CartPole are the zoo's.
 """
 
 from __future__ import annotations
@@ -48,11 +48,6 @@ TASKS: dict[str, Task] = {
             normalise_observations=True, normalise_rewards=True,
         ),
         -90,
-    ),
-    "lunarlander-a2c": Task(
-        "LunarLander-v3",
-        PpoConfig.named("a2c", steps=200_000, gamma=0.995, learning_rate=8.3e-4, entropy_coef=1e-5),
-        75,
     ),
     "lunarlander-ppo": Task(
         "LunarLander-v3",
