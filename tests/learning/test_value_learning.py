@@ -47,7 +47,10 @@ TASKS = {
     ),
     "cartpole-rainbow": task(CARTPOLE, 195, "rainbow", steps=80_000),
     "cartpole-iqn": task(CARTPOLE, 195, "iqn", steps=100_000, n_step=3),
-    "cartpole-rainbow-iqn": task(CARTPOLE, 195, "rainbow-iqn", steps=80_000),
+    "cartpole-rainbow-iqn": task(
+        CARTPOLE, 195, "rainbow-iqn", steps=80_000, target_rate=0.02, capacity=100_000,
+        learning_rate_decay=True, normalise_observations=True,
+    ),
     # The square of the error, as in tianshou: the few last steps of episodes, which alone know how long these
     # are, must outweigh the many whose values follow each other upwards.
     "cartpole-recurrent": task(
