@@ -1,15 +1,15 @@
 """Ape-X: agent-steps a second with 1, 2, 4 and 8 actors, learning included, beside one process.
 
-rainbow-iqn from a game's features or RAM, as `train --envs 8 --actors N` has it: eight environments in the one
-process and in each actor's (64 of DDNet: eight players in each of 8 servers, who share the policy), and one
-update of 512 rows for 512 steps, about what Ape-X's learner made of its actors' steps (Horgan et al. 2018: 19
-batches of 512 a second beside 12,500 steps). `eight_vs_one` is 8 actors against one process, on the bundled
-game; `eight_vs_one_of_as_many` is against one process that has as many environments as all eight together.
-`emulation` is those environments stepped by a table of random actions on all cores, with nothing learned: what
-no learner can pass here. CartPole, which is no game and costs next to nothing, shows what the
-runtime itself can carry. `per_cpu_second` has what a second of one core's time is good for, whatever else the
-machine does: steps of the environments alone, of an actor (8 environments), and steps that the learner takes
-into its replay and learns from.
+rainbow-iqn from a game's features or RAM, as `train --envs 8 --actors N` has it: eight environments in the
+one process and in each actor's (64 of DDNet: eight players in each of 8 servers, who share the policy), and
+one update of 512 rows for 512 steps, about what Ape-X's learner made of its actors' steps (Horgan et al.
+2018: 19 batches of 512 a second beside 12,500 steps). `eight_vs_one` is 8 actors against one process, on the
+bundled game; `eight_vs_one_of_as_many` is against one process with as many environments as all eight.
+`emulation` is those environments stepped by a table of random actions on all cores, with nothing learned:
+what no learner can pass here. CartPole, which is no game and costs next to nothing, shows what the runtime
+itself can carry. `per_cpu_second` has what a second of one core's time is good for, whatever else the machine
+does: steps of the environments alone, of an actor (8 environments), and steps that the learner takes into its
+replay and learns from.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _envs(name: str, n: int, threads: int | None) -> Any:
 
 
 def _learning(name: str, actors: int, seconds: float, times: int = 1) -> float:
-    """Steps a second after the first updates; with no actors, of one process with `times` the environments."""
+    """Steps a second after the first updates; without actors, of one process of `times` the environments."""
     from frameperfect.learn import ValueConfig
     from frameperfect.learn.runtime.local import LocalFleet
     from frameperfect.learn.runtime.steps import ReplayCrew
