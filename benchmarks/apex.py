@@ -79,7 +79,7 @@ def _learning(name: str, actors: int, seconds: float, times: int = 1) -> float:
 
 
 def _emulation(name: str, seconds: float) -> float:
-    with closing(_envs(name, 8 * _count(name), None)) as envs:
+    with closing(_envs(name, COUNTS[-1] * _count(name), None)) as envs:
         envs.reset(seed=0)
         envs.action_space.seed(0)
         table = [envs.action_space.sample() for _ in range(64)]
@@ -139,7 +139,7 @@ def run(quick: bool) -> dict[str, Any]:
     for name in ("skyrunner", "ddnet", "cartpole") if quick else (*GAMES, "cartpole"):
         sides: dict[str, Callable[[], float]] = {"one_process": partial(_learning, name, 0, seconds)}
         sides |= {f"actors_{n}": partial(_learning, name, n, seconds) for n in counts}
-        sides["one_process_of_as_many"] = partial(_learning, name, 0, seconds, 8)
+        sides["one_process_of_as_many"] = partial(_learning, name, 0, seconds, COUNTS[-1])
         sides["emulation"] = partial(_emulation, name, seconds)
         rates = alternate(sides, rounds)
         figures[name] = {side: round(rate) for side, rate in rates.medians().items()}

@@ -26,7 +26,6 @@ from tests.waiting import comes_true
 
 frida = need("frida")
 SERVER = need_program("DDNet-Server", "ddnet-server")
-PATIENCE = 30.0
 """Seconds after which a test gives up on what should come within one; never a measure of speed."""
 
 

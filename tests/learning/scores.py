@@ -56,6 +56,20 @@ def score(task: Task, seed: int, run: Path) -> Score:
     return Score(float(returns.mean()), *interval(returns), spent)
 
 
+def times_at_goal(policy: Any, make_envs: Callable[[], Any], episodes: int, **how: Any) -> list[float]:
+    """The run's clock at the end of each of `episodes` that reached the game's goal, in frames."""
+    from frameperfect.learn import evaluate
+
+    times: list[float] = []
+
+    def note(total: float, length: int, info: dict[str, Any]) -> None:
+        if info["success"]:
+            times.append(float(info["time"]))
+
+    evaluate(policy, make_envs, episodes, 10_000, progress=note, **how)
+    return times
+
+
 def four_of_five(reached: Callable[[int], float], least: float) -> None:
     """Assert that `reached` is `least` or more for four of the five seeds; it is asked for no more of them
     than it takes to know.

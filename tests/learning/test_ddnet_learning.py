@@ -18,8 +18,8 @@ need_program("DDNet-Server", "ddnet-server")
 
 from frameperfect.cli.train import game_settings  # noqa: E402
 from frameperfect.env import make_shared, make_vec  # noqa: E402
-from frameperfect.learn import PpoConfig, evaluate, load_policy, train  # noqa: E402
-from tests.learning.scores import four_of_five  # noqa: E402
+from frameperfect.learn import PpoConfig, load_policy, train  # noqa: E402
+from tests.learning.scores import four_of_five, times_at_goal  # noqa: E402
 
 GAME = "DDNet-Race"
 COURSE: dict[str, Any] = {"frame_skip": 4, "define": {"course": "100"}, "max_steps": 500}
@@ -36,13 +36,7 @@ def test_four_of_five_seeds_finish_the_course_in_most_of_their_runs(tmp_path: Pa
             PpoConfig.for_observation("features", **own),
             run,
         )
-        times: list[float] = []
-
-        def note(total: float, length: int, info: dict[str, Any]) -> None:
-            if info["success"]:
-                times.append(float(info["time"]))
-
-        evaluate(load_policy(run), lambda: make_vec(GAME, 8, **COURSE), EPISODES, 10_000, progress=note)
+        times = times_at_goal(load_policy(run), lambda: make_vec(GAME, 8, **COURSE), EPISODES)
         fastest = f", the fastest in {min(times) / 50:.2f} s" if times else ""
         print(f"seed {seed}: {len(times)} of {EPISODES} finish{fastest}; {result.seconds:.0f} s")
         return len(times)

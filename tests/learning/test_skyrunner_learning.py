@@ -19,8 +19,8 @@ need("torch")
 
 from frameperfect.cli.train import game_settings  # noqa: E402
 from frameperfect.env import make_vec  # noqa: E402
-from frameperfect.learn import PpoConfig, evaluate, load_policy, train  # noqa: E402
-from tests.learning.scores import four_of_five  # noqa: E402
+from frameperfect.learn import PpoConfig, load_policy, train  # noqa: E402
+from tests.learning.scores import four_of_five, times_at_goal  # noqa: E402
 
 GAME = "Skyrunner-Nes"
 STEPS, EPISODES = 300_000, 32
@@ -39,14 +39,7 @@ def test_four_of_five_seeds_reach_the_flag_in_an_eighth_of_their_runs_or_more(
         run = tmp_path / str(seed)
         own = {**game_settings(GAME, "ppo"), **MORE[stage], "steps": STEPS, "seed": seed}
         result = train(make_envs, PpoConfig.for_observation("features", **own), run)
-        times: list[float] = []
-
-        def note(total: float, length: int, info: dict[str, Any]) -> None:
-            if info["success"]:
-                times.append(float(info["time"]))
-
-        policy = load_policy(run)
-        evaluate(policy, lambda: make_envs(0.25), EPISODES, 10_000, deterministic=True, progress=note)
+        times = times_at_goal(load_policy(run), lambda: make_envs(0.25), EPISODES, deterministic=True)
         fastest = f", the fastest in {min(times):.0f} frames" if times else ""
         print(f"{stage} seed {seed}: {len(times)} of {EPISODES} at the flag{fastest}; {result.seconds:.0f} s")
         return len(times)

@@ -20,6 +20,7 @@ Tensor: TypeAlias = "torch.Tensor"
 
 MOST_ALTERNATIVES = 512
 LONGEST_HOLD = 10_000
+"""Steps that a random action is held at most, far beyond what an episode leaves of them."""
 
 
 def alternatives(actions: Actions) -> NDArray[np.int64]:

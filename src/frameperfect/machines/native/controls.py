@@ -45,16 +45,17 @@ def encode(masks: Sequence[int], analog: Analog, players: int) -> bytes:
     Raises:
         Unsupported: a pointer, which the game has not.
     """
+    pressed = _pressed(tuple(masks[:players]), players)
     if not analog:
-        return _pressed(tuple(masks[:players]), players)
-    ports = [_PORT.pack(mask & MASK, 0, 0) for mask in masks[:players]]
+        return pressed
+    inputs = bytearray(pressed)
     for number, port in enumerate(analog):
         if port.pointer is not None:
             raise Unsupported("native: a player has no pointer; aim by the axes AimX and AimY")
         if port.axes and number < players:
             x, y = (*port.axes, 0, 0)[:2]
-            ports[number] = _PORT.pack(port.buttons & MASK, x, y)
-    return b"".join(ports) + IDLE * (players - len(ports))
+            _PORT.pack_into(inputs, number * PORT_SIZE, port.buttons & MASK, x, y)
+    return bytes(inputs)
 
 
 @functools.lru_cache(_KEPT)
