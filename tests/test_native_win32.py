@@ -31,15 +31,34 @@ from tests.waiting import comes_true
 
 COMPILER = need_program("x86_64-w64-mingw32-g++", "g++-mingw-w64-x86-64")
 try:
-    WINE = find_wine()
+    WINE = find_wine(64)
 except MissingComponent:
     WINE = need_program("wine64", "wine64")
 SOURCE = Path(__file__).parent / "win32_game" / "racer.cpp"
 PATIENCE = 60.0
-PATTERN = "b9 0d 60 ed 5e 48 8b 05 ?? ?? ?? ??"
-"""mov ecx, 0x5eed600d; mov rax, [rip + distance to the pointer of everything]"""
-RUNNER = Block(120, PATTERN, at=8, relative=True, chain=(0x18, 0x18, 8))
+COMPILERS = {64: COMPILER}
+if Path("/usr/lib/i386-linux-gnu/wine").is_dir() and (narrow := shutil.which("i686-w64-mingw32-g++")):
+    COMPILERS[32] = Path(narrow)  # Wine runs programs of 32 bits, too
+RUNNERS = {
+    # mov ecx, 0x5eed600d; mov rax, [rip + distance to the pointer of everything]
+    64: Block(120, "b9 0d 60 ed 5e 48 8b 05 ?? ?? ?? ??", at=8, relative=True, chain=(0x18, 0x18, 8)),
+    # mov ecx, 0x5eed600d; mov eax, [the pointer of everything]
+    32: Block(120, "b9 0d 60 ed 5e a1 ?? ?? ?? ??", at=6, chain=(0xC, 0x18, 8)),
+}
 """Behind the game's and the scene's pointer, without its own of functions."""
+DOMAINS = {
+    64: """
+pattern = "b9 0d 60 ed 5e 48 8b 05 ?? ?? ?? ??"
+at = 8
+relative = true
+chain = [0x18, 0x18, 8]
+""",
+    32: """
+pattern = "b9 0d 60 ed 5e a1 ?? ?? ?? ??"
+at = 6
+chain = [0xc, 0x18, 8]
+""",
+}
 GAME = """
 [game]
 name = "Racer-Windows"
@@ -48,10 +67,6 @@ rom = { file = "racer.exe" }
 options = { keys = "Left = LEFT, Right = RIGHT, Jump = SPACE" }
 
 [domain.runner]
-pattern = "b9 0d 60 ed 5e 48 8b 05 ?? ?? ?? ??"
-at = 8
-relative = true
-chain = [0x18, 0x18, 8]
 size = 112
 
 [memory]
@@ -90,23 +105,27 @@ def prefix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
-def builds(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
-    """The game, two builds of it."""
+@pytest.fixture(scope="session", params=COMPILERS)
+def builds(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> dict[int, Path]:
+    """The game, two builds of it, for each width that can be played here."""
     folder = tmp_path_factory.mktemp("racer")
     made = {}
     for build in (1, 2):
         made[build] = folder / f"racer{build}.exe"
         flags = ["-O2", f"-DBUILD={build}", "-static", "-s"]
         subprocess.run(
-            [COMPILER, *flags, SOURCE, "-o", made[build], "-lgdi32", "-luser32"], check=True, timeout=300
+            [COMPILERS[request.param], *flags, SOURCE, "-o", made[build], "-lgdi32", "-luser32"],
+            check=True,
+            timeout=300,
         )
     return made
 
 
-def spec(program: Path, prefix: Path, block: Block | None = RUNNER, **options: str) -> MachineSpec:
+def spec(program: Path, prefix: Path, block: Block | None = None, **options: str) -> MachineSpec:
     options = {"keys": "Left = LEFT, Right = RIGHT, Jump = SPACE", "prefix": str(prefix), **options}
-    return MachineSpec("native", program, options=options, blocks={} if block is None else {"runner": block})
+    return MachineSpec(
+        "native", program, options=options, blocks={"runner": block or RUNNERS[width_of(program)]}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -211,13 +230,14 @@ def test_a_pattern_finds_what_the_next_build_has_moved(builds: dict[int, Path], 
         with open_machine(spec(program, prefix)) as machine:
             assert isinstance(machine, WindowsMachine)
             game = machine._game
-            (place,) = game.places_of(PATTERN)
-            distance = int.from_bytes(game.read(place + 8, 4), "little", signed=True)
-            places[build] = place + 12 + distance - game.base
+            runner = RUNNERS[width_of(program)]
+            (place,) = game.places_of(runner.pattern)
+            kept = int.from_bytes(game.read(place + runner.at, 4), "little", signed=True)
+            places[build] = kept + (place + runner.at + 4 if runner.relative else 0) - game.base
             machine.advance("Right", 20)
             assert told(machine)["x"] > 20
     assert places[1] != places[2]
-    by_image = Block(120, image=places[1], chain=(0x18, 0x18, 8))
+    by_image = Block(120, image=places[1], chain=RUNNERS[width_of(builds[1])].chain)
     with open_machine(spec(builds[1], prefix, by_image)) as machine:
         machine.advance("Right", 20)
         assert told(machine)["x"] > 20
@@ -246,7 +266,8 @@ def test_the_first_thread_s_stack_is_where_its_frames_are(shared: WindowsMachine
 
 @pytest.fixture
 def folder(builds: dict[int, Path], prefix: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "game.toml").write_text(GAME)
+    found = DOMAINS[width_of(builds[1])]
+    (tmp_path / "game.toml").write_text(GAME.replace("[domain.runner]", "[domain.runner]" + found))
     (tmp_path / "racer.exe").write_bytes(builds[1].read_bytes())
     monkeypatch.setenv("FRAMEPERFECT_HOME", str(prefix.parent))
     if prefix.name != "wine" and not (prefix.parent / "wine").exists():
@@ -291,7 +312,9 @@ def test_a_game_that_runs_already_is_entered_and_let_go(
     program = tmp_path / "already.exe"
     program.write_bytes(builds[1].read_bytes())
     env = {**os.environ, "WINEPREFIX": str(prefix), "WINEDEBUG": "-all"}
-    game = subprocess.Popen([WINE, as_windows(program)], env=env, stdout=subprocess.PIPE, text=True)
+    game = subprocess.Popen(
+        [find_wine(width_of(program)), as_windows(program)], env=env, stdout=subprocess.PIPE, text=True
+    )
     try:
         assert game.stdout is not None and game.stdout.readline() == "it runs\n"
         for _ in range(2):
@@ -394,9 +417,9 @@ def test_a_game_that_is_killed_is_a_crash_and_one_without_a_host_ends(
 def test_what_is_not_installed_is_named(
     builds: dict[int, Path], prefix: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(windows_game, "_WINE", ())
+    monkeypatch.setattr(windows_game, "_WINE", {32: (), 64: ()})
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(MissingComponent, match="apt-get install wine64"):
+    with pytest.raises(MissingComponent, match="bits need Wine: .*apt-get install wine(64|32)"):
         open_machine(spec(builds[1], prefix))
 
 
@@ -414,8 +437,8 @@ def test_keys_are_bits_by_their_number_and_players_share_a_keyboard() -> None:
 
 def test_paths_and_widths_are_as_windows_has_them(builds: dict[int, Path]) -> None:
     assert as_windows(Path("/a b/c.exe")) == "Z:\\a b\\c.exe"
-    assert width_of(builds[1]) == 64
-    assert all(path.is_file() for path in find_hook(64))
+    assert width_of(builds[1]) in COMPILERS
+    assert all(path.is_file() for path in find_hook(width_of(builds[1])))
 
 
 def disassembled(folder: Path, program: Path, bits: int) -> list[tuple[int, bytes]]:

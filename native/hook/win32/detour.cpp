@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "hook/win32/instruction.hpp"
+#include "hook/win32/threads.hpp"
 #include "hook/win32/windows.hpp"
 
 namespace frameperfect::hook {
@@ -19,6 +20,7 @@ constexpr size_t kJump = 5;      // to another place within 2 GiB
 constexpr size_t kFarJump = 14;  // to anywhere
 constexpr size_t kPageSize = 4096, kGrain = 64 << 10;
 constexpr size_t kLook = 64;  // bytes of a function that are looked at
+constexpr int kTries = 1000;  // to find no thread within a function
 
 std::vector<uint8_t*> led;  // functions that lead to us already
 
@@ -111,6 +113,22 @@ uint8_t* body_of(uint8_t* function) {
   return function;
 }
 
+// A game that runs may call the function at any time: one thread that had done its first instruction would go
+// on in the middle of the jump.
+bool lead_while_none_is_within(uint8_t* function, size_t taken, const uint8_t* relay) {
+  for (int tries = 0; tries < kTries; ++tries) {
+    {
+      const OthersStopped stopped;
+      if (!stopped.within(function, taken)) {
+        write_jump(function, relay);
+        return true;
+      }
+    }
+    SwitchToThread();
+  }
+  return false;
+}
+
 bool lead_one(uint8_t* function, void* ours, void** behind) {
   if (is_led(function)) return true;
   uint8_t* annex = Annex::room(function, 3 * kFarJump + kLook);
@@ -128,17 +146,12 @@ bool lead_one(uint8_t* function, void* ours, void** behind) {
   DWORD access;
   if (VirtualProtect(function, 8, PAGE_EXECUTE_READWRITE, &access) == 0)
     return why_not_led = "its code can't be written", false;
-  int64_t whole;  // at once, for threads that call it meanwhile
-  std::memcpy(&whole, function, 8);
-  write_jump(reinterpret_cast<uint8_t*>(&whole), nullptr);
-  const auto distance =
-      static_cast<int32_t>(reinterpret_cast<intptr_t>(relay) - reinterpret_cast<intptr_t>(function + kJump));
-  std::memcpy(reinterpret_cast<uint8_t*>(&whole) + 1, &distance, 4);
-  __atomic_store_n(reinterpret_cast<int64_t*>(function), whole, __ATOMIC_SEQ_CST);
+  if (behind != nullptr && *behind == nullptr) *behind = old;  // now: another thread may call ours next
+  if (!lead_while_none_is_within(function, taken, relay))
+    return why_not_led = "some thread is always within it", false;
   VirtualProtect(function, 8, access, &access);
   FlushInstructionCache(GetCurrentProcess(), function, 8);
   led.push_back(function);
-  if (behind != nullptr && *behind == nullptr) *behind = old;
   return true;
 }
 

@@ -34,17 +34,22 @@ _FRAMES = struct.Struct("<Q")
 _MOST_LOG = 1 << 20
 _LOOK = 0.25
 """Seconds between looks whether the game is there."""
-_WINE = ("/usr/lib/wine/wine64", "/usr/lib/wine/wine")
+_WINE = {64: ("wine64", "/usr/lib/wine/wine64", "wine"), 32: ("/usr/lib/wine/wine", "wine")}
+"""Wine's program for each width, best first. The other width's would start a second process for the game,
+which does not end with the first."""
+_INSTALL = {
+    64: "apt-get install wine64",
+    32: "dpkg --add-architecture i386, apt-get update, apt-get install wine32:i386",
+}
 _IMAGE_FILE_MACHINE = {0x8664: 64, 0x14C: 32}
 
 
-def find_wine() -> Path:
-    """The program that runs Windows programs; MissingComponent where there is none."""
-    found = shutil.which("wine64") or shutil.which("wine")
-    for place in (found, *_WINE):
-        if place is not None and Path(place).is_file():
-            return Path(place)
-    raise MissingComponent("Windows games need Wine: apt-get install wine64")
+def find_wine(width: int) -> Path:
+    """The program that runs Windows programs of so many bits; MissingComponent where there is none."""
+    for name in _WINE[width]:
+        if found := shutil.which(name):
+            return Path(found)
+    raise MissingComponent(f"Windows games of {width} bits need Wine: {_INSTALL[width]}")
 
 
 def width_of(program: Path) -> int:
@@ -112,8 +117,8 @@ class WindowsGame:
         version: int = VERSION,
         starting: float = 60.0,
     ) -> None:
-        wine = find_wine()
-        library, launcher = find_hook(width_of(program))
+        width = width_of(program)
+        wine, (library, launcher) = find_wine(width), find_hook(width)
         self.crash: MachineCrashed | None = None
         self._name, self._guest = program.name, pid is not None
         self.frames, self.view = 0, b""
@@ -136,8 +141,14 @@ class WindowsGame:
         self._program = Program([str(wine), str(launcher), as_windows(library), told, *game], (), variables)
         try:
             self._link = self._meet(listener, word, starting)
-        except BaseException:
+        except BaseException as failed:
             self._program.close()
+            narrow = prefix / "drive_c" / "windows" / "syswow64"
+            if isinstance(failed, MachineError) and width == 32 and narrow.is_dir() and not os.listdir(narrow):
+                raise MissingComponent(
+                    f"the Wine that made {prefix} runs no games of 32 bits: {_INSTALL[32]}, then delete that "
+                    "folder; it is made anew"
+                ) from failed
             raise
         finally:
             listener.close()
