@@ -419,7 +419,7 @@ def test_what_is_not_installed_is_named(
 ) -> None:
     monkeypatch.setattr(windows_game, "_WINE", {32: (), 64: ()})
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(MissingComponent, match="bits need Wine: .*apt-get install wine(64|32)"):
+    with pytest.raises(MissingComponent, match=r"bits need Wine: .*apt-get install wine(64|32)"):
         open_machine(spec(builds[1], prefix))
 
 

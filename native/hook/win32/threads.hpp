@@ -17,7 +17,7 @@ class OthersStopped {
   OthersStopped(const OthersStopped&) = delete;
   OthersStopped& operator=(const OthersStopped&) = delete;
 
-  // Whether one of them is to go on within these bytes, behind the first: it has done a part of what they say.
+  // Whether one of them is to go on within these bytes, behind the first: it has done a part of them.
   bool within(const uint8_t* begin, size_t size) const;
 
  private:

@@ -81,6 +81,12 @@ def find_hook(width: int) -> tuple[Path, Path]:
     return library, launcher
 
 
+def _is_wide_alone(prefix: Path) -> bool:
+    """Whether Wine has put no libraries of 32 bits into its folder."""
+    narrow = prefix / "drive_c" / "windows" / "syswow64"
+    return narrow.is_dir() and not any(narrow.iterdir())
+
+
 def as_windows(path: Path) -> str:
     """A path as Wine shows it to Windows programs."""
     return "Z:" + str(path.absolute()).replace("/", "\\")
@@ -143,8 +149,7 @@ class WindowsGame:
             self._link = self._meet(listener, word, starting)
         except BaseException as failed:
             self._program.close()
-            narrow = prefix / "drive_c" / "windows" / "syswow64"
-            if isinstance(failed, MachineError) and width == 32 and narrow.is_dir() and not os.listdir(narrow):
+            if isinstance(failed, MachineError) and width == 32 and _is_wide_alone(prefix):
                 raise MissingComponent(
                     f"the Wine that made {prefix} runs no games of 32 bits: {_INSTALL[32]}, then delete that "
                     "folder; it is made anew"
