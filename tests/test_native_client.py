@@ -81,7 +81,7 @@ def test_what_a_person_plays_against_agents_is_kept_and_played_again_to_the_same
             machine.save()
         hands = Hands(screen)
         hands.push(60, -80)
-        seen = machine.memory["players"].view("<i4").reshape(16, 32)[2]
+        seen = machine.memory["players"].view("<i4").reshape(16, -1)[2]
         begun = int(seen[0])
 
         def pressed(button: str) -> bool:

@@ -14,6 +14,7 @@ import frameperfect
 from frameperfect.env import ParallelEnv, make_parallel
 from frameperfect.env.parallel import OUT, SCREEN
 from frameperfect.errors import EnvError
+from frameperfect.machines.native.hook import RECORD_SIZE
 from frameperfect.machines.native.machine import NativeMachine
 from frameperfect.movie import load_movie, save_movie
 from tests.components import need, need_program
@@ -27,7 +28,7 @@ RUN, JUMP = 2, 5  # "Right", "Right Jump"
 
 
 def record(env: ParallelEnv, player: int) -> dict[str, int]:
-    at = 128 * player
+    at = RECORD_SIZE * player
     x, y, vx, vy = struct.unpack_from("<4i", env.machine.memory["players"][at : at + 16].tobytes())
     return {"x": x, "y": y, "vx": vx, "vy": vy}
 
@@ -117,20 +118,34 @@ def test_the_race_passes_pettingzoo_s_own_test(race: ParallelEnv) -> None:
         parallel_api_test(race, num_cycles=100)
 
 
-def test_every_agent_sees_itself_first_and_then_the_next_ones(race: ParallelEnv) -> None:
+def test_every_agent_sees_itself_and_the_three_nearest_others() -> None:
+    race = make_parallel(GAME, 7, options=SUNNY, frame_skip=4)
     names = race.feature_names
     race.reset(seed=0)
     rng = np.random.default_rng(0)
-    for _ in range(30):
-        seen, *_ = race.step({name: int(rng.integers(9)) for name in race.agents})
+    for _ in range(40):
+        # towards the ends of the map, each in its own way
+        seen, *_ = race.step(
+            {name: int(rng.choice([RUN, JUMP]) - number % 2) for number, name in enumerate(race.agents)}
+        )
+        if len(race.agents) < 7:
+            break
+        records = [record(race, number) for number in range(7)]
         for number, name in enumerate(race.possible_agents):
-            own, told = record(race, number), dict(zip(names, seen[name], strict=True))
+            own, told = records[number], dict(zip(names, seen[name], strict=True))
             assert told["vx / 16"] == pytest.approx(own["vx"] / 256 / 16)
             assert told["vy / 16"] == pytest.approx(own["vy"] / 256 / 16)
-            for place in (1, 2, 3):
-                other = record(race, (number + place) % 4)
-                across = np.clip((other["x"] - own["x"]) / 640, -2, 2)
-                assert told[f"alive{place} * clip((x{place} - x) / 640, -2, 2)"] == pytest.approx(across)
+            others = [other for at, other in enumerate(records) if at != number]
+            others.sort(key=lambda other: (other["x"] - own["x"]) ** 2 + (other["y"] - own["y"]) ** 2)
+            for place, other in enumerate(others[:3], 1):
+                assert told[f"alive{place}"] == 1
+                for axis in "xy":
+                    away = np.clip((other[axis] - own[axis]) / 640, -2, 2)
+                    name_of_it = f"alive{place} * clip(({axis}{place} - {axis}) / 640, -2, 2)"
+                    assert told[name_of_it] == pytest.approx(away)
+                speed = (other["vx"] - own["vx"]) / 256 / 16
+                assert told[f"alive{place} * (vx{place} - vx) / 16"] == pytest.approx(speed)
+    race.close()
 
 
 def test_each_agent_moves_its_own_player(race: ParallelEnv) -> None:

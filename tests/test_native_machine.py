@@ -18,7 +18,7 @@ from frameperfect.machine import Capability, MachineSpec, PortInput, open_machin
 from frameperfect.machines.native import NativePool, lockstep, places, program
 from frameperfect.machines.native.controls import PLAYER, encode, to_wire
 from frameperfect.machines.native.history import seal
-from frameperfect.machines.native.hook import WATCHED_AT, Watch
+from frameperfect.machines.native.hook import RECORD_SIZE, WATCHED_AT, Watch
 from frameperfect.machines.native.machine import NativeMachine
 from frameperfect.pool import PoolSettings
 from frameperfect.testing import check_machine
@@ -37,13 +37,15 @@ def spec(map_name: str = "Tsunami", players: int = 1, **options: str) -> Machine
 
 
 def player(machine: NativeMachine, number: int = 0) -> dict[str, int]:
-    record = machine.memory["players"][128 * number : 128 * number + 128].tobytes()
+    record = machine.memory["players"].reshape(-1, RECORD_SIZE)[number].tobytes()
     told = dict(zip(FIELDS, struct.unpack_from("<13i", record), strict=True))
     return told | dict(zip(("alive", "grounded", "air_jump", "lives"), record[52:56], strict=True))
 
 
 def rays(machine: NativeMachine, number: int = 0) -> list[int]:
-    return list(struct.unpack_from("<16h", machine.memory["players"][128 * number + 56 :].tobytes()))
+    return list(
+        struct.unpack_from("<16h", machine.memory["players"].reshape(-1, RECORD_SIZE)[number, 56:].tobytes())
+    )
 
 
 @pytest.fixture(scope="module")

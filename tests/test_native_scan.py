@@ -254,8 +254,8 @@ size = 8
 hashed = false
 
 [memory]
-x = { domain = "players", address = 128, type = "<i4" }
-vx = { domain = "players", address = 136, type = "<i4", scale = 256 }
+x = { domain = "players", address = 160, type = "<i4" }
+vx = { domain = "players", address = 168, type = "<i4", scale = 256 }
 place = { domain = "second", address = 0x1e8, type = "<f4" }
 speed = { domain = "second", address = 0x1f0, type = "<f4" }
 code0 = { domain = "code", address = 0, type = "<u4" }

@@ -8,7 +8,7 @@
 
 namespace frameperfect::hook {
 
-inline constexpr uint32_t kHookVersion = 4;
+inline constexpr uint32_t kHookVersion = 5;
 
 // What the host puts into the game's environment: "version:channel:views:players:network", numbers all.
 inline constexpr char kVariable[] = "FRAMEPERFECT_HOOK";
@@ -45,6 +45,7 @@ enum Reply : uint32_t { kOk = 0, kError = 1 };
 inline constexpr int kMaxPlayers = 16;
 inline constexpr int kInputWords = 10;
 inline constexpr int kRays = 16;
+inline constexpr int kNear = 3;  // others that a record tells of
 
 // A player's input as the game's own protocol has it: direction, target x, target y, jump, fire (here: held
 // or not), hook, player flags, wanted weapon, next weapon, previous weapon.
@@ -104,6 +105,12 @@ struct Status {
 inline constexpr uint32_t kRecordsAt = 4096, kWatchedAt = 8192;  // in the views
 inline constexpr uint32_t kViewsSize = kWatchedAt + kMaxWatched;
 
+// Another player, from a player's own record.
+struct Other {
+  int32_t x, y, vx, vy, to_finish;  // as in its own
+  int32_t alive;                    // 0, as all else, where there are fewer
+};
+
 // One player as the machine shows it. Places are in pixels, of which a tile has 32; the game itself rounds
 // them so, and velocities to 1/256 pixel a tick, at the end of every tick.
 struct PlayerRecord {
@@ -119,9 +126,10 @@ struct PlayerRecord {
   uint8_t alive, grounded, air_jump,
       restarts;        // air_jump: it is still to be had; restarts: lives begun, mod 256
   int16_t ray[kRays];  // pixels to the nearest wall, clockwise from the right, at most kRayLength
-  int32_t unused[10];
+  Other near[kNear];   // who lives, the nearest first; of equally near ones the lower number
 };
-static_assert(sizeof(PlayerRecord) == 128);
+static_assert(sizeof(PlayerRecord) == 160);
+static_assert(kRecordsAt + kMaxPlayers * sizeof(PlayerRecord) <= kWatchedAt);
 
 inline constexpr float kRayLength = 640.0f;
 

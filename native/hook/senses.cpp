@@ -1,8 +1,10 @@
 #include "hook/senses.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 namespace frameperfect::hook {
 
@@ -55,6 +57,27 @@ void Senses::show(PlayerRecord* out) {
   for (int player = 0; player < kMaxPlayers; ++player) {
     out[player] = {};
     if (player < players_ && places_.first != 0) show(player, out[player]);
+  }
+  show_others(out);
+}
+
+void Senses::show_others(PlayerRecord* all) const {
+  for (int player = 0; player < players_; ++player) {
+    PlayerRecord& own = all[player];
+    if (!own.alive) continue;
+    std::array<std::pair<int64_t, int>, kMaxPlayers> away;  // its square, and who
+    int count = 0;
+    for (int other = 0; other < players_; ++other) {
+      if (other == player || !all[other].alive) continue;
+      const int64_t x = all[other].x - own.x, y = all[other].y - own.y;
+      away[count++] = {x * x + y * y, other};
+    }
+    const int shown = std::min(count, kNear);
+    std::partial_sort(away.begin(), away.begin() + shown, away.begin() + count);
+    for (int i = 0; i < shown; ++i) {
+      const PlayerRecord& other = all[away[i].second];
+      own.near[i] = {other.x, other.y, other.vx, other.vy, other.to_finish, 1};
+    }
   }
 }
 

@@ -29,6 +29,7 @@ class Senses {
   template <typename T>
   T read(int player, uint32_t offset) const;
   void show(int player, PlayerRecord& out);
+  void show_others(PlayerRecord* all) const;
 
   Places places_{};
   int players_ = 0;

@@ -1,7 +1,7 @@
 """Memory that holds a record for each player (`Domain.record`), as each of them sees it.
 
 A game's rules are written for the first player. Every player is shown the records turned round so that its
-own comes first and the next players follow, and so one set of rules serves all.
+own comes first, and so one set of rules serves all.
 """
 
 from __future__ import annotations

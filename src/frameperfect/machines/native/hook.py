@@ -24,9 +24,9 @@ from frameperfect._native import Channel, SharedMemory
 from frameperfect.errors import MachineCrashed, MachineError
 from frameperfect.workers.child import Program
 
-VERSION = 4
+VERSION = 5
 MAX_PLAYERS = 16
-RECORD_SIZE = 128
+RECORD_SIZE = 160
 RECORDS_AT, WATCHED_AT = 4096, 8192
 MAX_WATCHED = 64 << 10
 STATUS = struct.Struct("<QII")

@@ -28,7 +28,7 @@ DOMAINS = {
     "players": Domain("players", MAX_PLAYERS * RECORD_SIZE, writable=False, record=RECORD_SIZE),
     "server": Domain("server", 16, base=1 << 32, writable=False),
 }
-"""`players` holds a record of 128 bytes a player (native/hook/protocol.hpp), zeros for who is not there.
+"""`players` holds a record of 160 bytes a player (native/hook/protocol.hpp), zeros for who is not there.
 `server` holds the ticks since the server started (`<u8` at 0) and, bit by bit, who is in the game (`<u4` at
 8)."""
 DOMAIN_STARTS = {"players": RECORDS_AT, "server": 0}
