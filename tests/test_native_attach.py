@@ -99,6 +99,16 @@ def test_it_can_be_entered_again_and_again(server: Running) -> None:
         assert comes_true(lambda: b"agent" not in server.told())
 
 
+def test_nothing_of_frida_stays(server: Running, tmp_path: Path) -> None:
+    code = (
+        "import frameperfect as fp\n"
+        f"env = fp.make_env('DDNet-Race', options={{'pid': '{server.pid}'}}, frame_skip=4)\n"
+        "env.reset(); env.step(2); env.close()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, "TMPDIR": str(tmp_path)}, check=True)
+    assert list(tmp_path.glob("frida*")) == []
+
+
 def test_an_environment_plays_in_it_and_every_episode_begins_at_the_start(server: Running) -> None:
     env = frameperfect.make_env("DDNet-Race", options={"pid": str(server.pid)}, frame_skip=4)
     begins = set()
@@ -168,6 +178,16 @@ def test_a_process_that_is_none_is_named(given: str) -> None:
 def test_another_program_is_not_touched() -> None:
     with pytest.raises(MachineError, match=rf"process {os.getpid()} is python.*enters DDNet-Server alone"):
         open_machine(spec(os.getpid()))
+
+
+def test_a_server_that_stands_still_is_not_entered_and_goes_on_later(server: Running) -> None:
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(MachineError, match=f"stands still; let it go on first: kill -CONT {server.pid}"):
+            open_machine(spec(server.pid))
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+    assert comes_true(lambda: b"Tsunami" in server.told())
 
 
 def test_a_server_of_another_frameperfect_is_refused(server: Running) -> None:

@@ -8,6 +8,7 @@ time where it was. The hook's library stays in it, asleep, for the sake of its c
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import threading
@@ -150,7 +151,7 @@ def find_process(given: str) -> int:
     """The process that a person names by its number.
 
     Raises:
-        MachineError: there is none, it belongs to another user, or it is no DDNet server.
+        MachineError: there is none, it belongs to another user, it is no DDNet server, or it stands still.
     """
     pid = int(given) if given.isdecimal() else 0
     folder = Path(f"/proc/{pid}")
@@ -168,7 +169,14 @@ def find_process(given: str) -> int:
         raise MachineError(f"process {pid} runs a {program.NAME} that is no longer on the disk; restart it")
     if path.name != program.NAME:
         raise MachineError(f"process {pid} is {path.name}; the native machine enters {program.NAME} alone")
+    if _state_of(pid) in "Tt":
+        raise MachineError(f"process {pid} stands still; let it go on first: kill -CONT {pid}")
     return pid
+
+
+def _state_of(pid: int) -> str:
+    """The letter of /proc/PID/stat: T for a process that was stopped, t for one that a debugger holds."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def enter(pid: int, library: Path, told: str) -> None:
@@ -179,6 +187,8 @@ def enter(pid: int, library: Path, told: str) -> None:
         raise MissingComponent(
             "entering a process needs Frida: pip install 'frameperfect[attach]'"
         ) from missing
+    atexit.unregister(frida.shutdown)  # once is enough
+    atexit.register(frida.shutdown)  # else its helper and ten megabytes of it stay behind
     waiting = frida.Cancellable()
     patience = threading.Timer(_PATIENCE, waiting.cancel)
     patience.start()
