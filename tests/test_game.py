@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import shutil
 import subprocess
 import sys
@@ -78,6 +79,38 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def airstriker_rom() -> Path:
     need("stable_retro")
     return load_game("Airstriker-Genesis", source="stable-retro").find_rom()
+
+
+def test_a_search_may_be_like_another_but_for_what_it_says_itself() -> None:
+    more = """
+[search.stage2]
+like = "short"
+same = ["x", "grounded"]
+
+[search.short]
+like   = "stage1"
+start  = "stage1"
+frames = 2
+"""
+    search = Game(parse_toml(EXAMPLE + more, "game.toml"), "path").search
+    assert list(search) == ["stage1", "stage2", "short"]
+    assert search["stage2"].win == search["short"].win == "won"
+    assert (search["stage2"].frames, search["stage2"].same) == (2, ["x", "grounded"])
+    assert search["short"].same == ["x"]
+    assert search["stage2"].start is None  # it begins at its own
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ('[search.b]\nlike = "stage2"', "'b' is like 'stage2', and there is none. Did you mean 'stage1'?"),
+        ('[search.b]\nlike = "b"', "'b' is like 'b', which is like 'b'"),
+        ('[search.b]\nlike = "c"\n[search.c]\nlike = "b"', "'c' is like 'b', which is like 'c'"),
+    ],
+)
+def test_a_search_that_is_like_none_is_named(more: str, says: str) -> None:
+    with pytest.raises(GameError, match=re.escape(says)):
+        parse_toml(EXAMPLE + more, "game.toml")
 
 
 def test_the_designs_example_loads_and_its_rules_compile() -> None:

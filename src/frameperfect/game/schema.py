@@ -326,6 +326,8 @@ class SearchJerk(Section):
 class SearchSection(Section):
     """`[search.NAME]`: what a search looks for, and what it may press."""
 
+    like: str | None = None
+    """Another search: what is not said here is as it has it, all but `start`."""
     start: str | None = None
     """The start it begins at; without it, the start of this table's name, else the game's own."""
     actions: str | list[str] | dict[str, list[str]] | None = None
@@ -398,6 +400,24 @@ def _names(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def _like(tables: dict[str, Any], name: str, before: tuple[str, ...]) -> Any:
+    """The table of a search with what the one that it is `like` has more; `before` led here."""
+    own = tables[name]
+    if not isinstance(own, dict) or not isinstance(own.get("like"), str):
+        return own
+    other = own["like"]
+    if other not in tables:
+        raise ValueError(f"'{name}' is like '{other}', and there is none.{did_you_mean(other, tables)}")
+    if other == name or other in before:
+        raise ValueError(f"'{name}' is like '{other}', which is like '{name}'")
+    there = _like(tables, other, (*before, name))
+    return (
+        {key: value for key, value in there.items() if key != "start"} | own
+        if isinstance(there, dict)
+        else own
+    )
+
+
 class Definition(Section):
     """A whole `game.toml`."""
 
@@ -421,6 +441,11 @@ class Definition(Section):
     train: dict[str, dict[str, Any]] = {}
     """By algorithm, settings of a learner that do well on this game's features; `frameperfect train` begins
     with them."""
+
+    @field_validator("search", mode="before")
+    @classmethod
+    def _filled(cls, tables: Any) -> Any:
+        return {name: _like(tables, name, ()) for name in tables} if isinstance(tables, dict) else tables
 
     @model_validator(mode="after")
     def _consistent(self) -> Definition:
