@@ -169,16 +169,17 @@ void States::take_base() {
     segment_[i].base = static_cast<uint8_t*>(shared_pages(segment_[i].size));
   tasks_ = quiet_tasks();
   heap_end_ = reinterpret_cast<uintptr_t>(sbrk(0));
-  auto* touched = static_cast<uint8_t*>(shared_pages(tracked_ / kPage + 1));
-  for (size_t i = 0; i < segments_; ++i) find_touched(segment_[i], touched + segment_[i].first);
+  touched_ = static_cast<uint8_t*>(shared_pages(tracked_ / kPage + 1));
+  for (size_t i = 0; i < segments_; ++i)
+    for (size_t page = 0; page < segment_[i].size / kPage; page += kLook)
+      find_touched(segment_[i], page, touched_ + segment_[i].first + page);
   if (tracking_ == Tracking::kWriteProtect && !protect()) tracking_ = Tracking::kCompare;
   for (size_t i = 0; i < segments_; ++i) {
     const Segment& segment = segment_[i];
     for (size_t page = 0; page < segment.size / kPage; ++page)
-      if (touched[segment.first + page] != 0)
+      if (touched_[segment.first + page] != 0)
         std::memcpy(segment.base + page * kPage, segment.start + page * kPage, kPage);
   }
-  munmap(touched, tracked_ / kPage + 1);
   based_ = true;
 }
 
@@ -202,20 +203,16 @@ bool States::protect() {
 
 // Anonymous memory that was never touched is zero, and so is a base nobody wrote to: most of a spare heap and
 // of the threads' stacks. To be asked before pages are protected, which leaves a mark on untouched ones.
-void States::find_touched(const Segment& segment, uint8_t* touched) const {
+size_t States::find_touched(const Segment& segment, size_t first, uint8_t* touched) const {
   constexpr uint64_t kPresent = 1ull << 63, kSwapped = 1ull << 62;
-  const size_t pages = segment.size / kPage;
-  const auto* here = reinterpret_cast<const uint8_t*>(&pages);  // our own stack grows on meanwhile
+  const size_t count = std::min(segment.size / kPage - first, kLook);
+  const auto* here = reinterpret_cast<const uint8_t*>(&count);  // our own stack grows on meanwhile
   const bool whole = segment.file || (segment.start <= here && here < segment.start + segment.size);
-  uint64_t entries[512];
-  for (size_t first = 0; first < pages; first += 512) {
-    const size_t count = std::min<size_t>(pages - first, 512);
-    const auto at = static_cast<off_t>((reinterpret_cast<uintptr_t>(segment.start) / kPage + first) * 8);
-    const auto size = static_cast<ssize_t>(count * 8);
-    const bool known = !whole && pread(pagemap_, entries, count * 8, at) == size;
-    for (size_t i = 0; i < count; ++i)
-      touched[first + i] = !known || (entries[i] & (kPresent | kSwapped)) != 0;
-  }
+  uint64_t entries[kLook];
+  const auto at = static_cast<off_t>((reinterpret_cast<uintptr_t>(segment.start) / kPage + first) * 8);
+  const bool known = !whole && pread(pagemap_, entries, count * 8, at) == static_cast<ssize_t>(count * 8);
+  for (size_t i = 0; i < count; ++i) touched[i] = !known || (entries[i] & (kPresent | kSwapped)) != 0;
+  return count;
 }
 
 void States::check_shape() const {
@@ -256,10 +253,16 @@ void States::scan(const Segment& segment) {
 }
 
 void States::compare(const Segment& segment) {
-  for (size_t page = 0; page < segment.size / kPage; ++page)
-    if (is_hot_[segment.first + page] == 0 &&
-        std::memcmp(segment.start + page * kPage, segment.base + page * kPage, kPage) != 0)
-      mark(segment, page);
+  uint8_t touched[kLook];
+  for (size_t first = 0; first < segment.size / kPage; first += kLook) {
+    const size_t count = find_touched(segment, first, touched);
+    for (size_t page = first; page < first + count; ++page) {
+      if (touched[page - first] == 0 && touched_[segment.first + page] == 0) continue;
+      if (is_hot_[segment.first + page] == 0 &&
+          std::memcmp(segment.start + page * kPage, segment.base + page * kPage, kPage) != 0)
+        mark(segment, page);
+    }
+  }
 }
 
 void States::update_hot() {

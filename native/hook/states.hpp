@@ -3,8 +3,8 @@
 // The first save copies all such memory: the base. From then on only pages that were ever written since count
 // (the hot ones); a slot holds those, and going back copies them from the slot, or from the base where the
 // slot is older than their first write. Which pages were written the kernel tells (userfaultfd write
-// protection that resolves itself, and PAGEMAP_SCAN: Linux 6.7); elsewhere every page is compared with the
-// base.
+// protection that resolves itself, and PAGEMAP_SCAN: Linux 6.7); elsewhere every page that was ever touched
+// is compared with the base.
 //
 // All bookkeeping, and whatever else must not go back in time (the channel to the host), lies in shared
 // mappings, which no state covers. Memory that the program maps later is in no state: `save` and `restore`
@@ -47,6 +47,7 @@ class States {
   static constexpr size_t kPage = 4096;
   static constexpr size_t kMaxSegments = 1024;
   static constexpr size_t kMaxHot = 1 << 16;  // 256 MiB a slot
+  static constexpr size_t kLook = 512;        // pages that are asked about at once
 
   struct Segment {
     uint8_t* start;
@@ -67,7 +68,7 @@ class States {
 
   void take_base();
   void find_segments(Segment* out, size_t& count) const;
-  void find_touched(const Segment& segment, uint8_t* touched) const;
+  size_t find_touched(const Segment& segment, size_t first, uint8_t* touched) const;
   bool protect();
   void check_shape() const;
   void update_hot();
@@ -86,6 +87,7 @@ class States {
   size_t segments_;
   Segment segment_[kMaxSegments];
   uint64_t tracked_;
+  uint8_t* touched_;  // pages that held something at the base
   uint8_t* is_hot_;
   size_t hot_;
   Page page_[kMaxHot];
