@@ -19,6 +19,7 @@ from tests.components import need
 from tests.toy_envs import Cue
 
 torch = need("torch")
+threadpool_info = need("threadpoolctl").threadpool_info
 
 from frameperfect.errors import LearningError  # noqa: E402
 from frameperfect.learn import PpoConfig, RandomPolicy, evaluate, interval, load_policy, train  # noqa: E402
@@ -582,6 +583,17 @@ def test_equal_seeds_give_equal_weights_and_others_do_not(tmp_path: Any) -> None
         found.append(load_policy(tmp_path / name).network.actor[0].weight)
     assert torch.equal(found[0], found[1])
     assert not torch.equal(found[0], found[2])
+
+
+def test_a_training_of_vectors_takes_one_processor_for_all_its_arithmetic(tmp_path: Any) -> None:
+    def blas() -> set[int]:
+        return {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
+
+    before = blas()
+    seen: set[int] = set()
+    train(Cue, PpoConfig(steps=64, rollout_steps=16), tmp_path, progress=lambda _: seen.update(blas()))
+    assert seen == {1}
+    assert blas() == before
 
 
 def test_training_does_not_disturb_torchs_own_generator_or_threads(tmp_path: Any) -> None:

@@ -13,7 +13,7 @@ import gymnasium
 import torch
 
 from frameperfect.errors import LearningError
-from frameperfect.learn import checkpoint
+from frameperfect.learn import checkpoint, threads
 from frameperfect.learn.config import PpoConfig
 from frameperfect.learn.episodes import EpisodeEnd
 from frameperfect.learn.metrics import Metrics
@@ -115,7 +115,7 @@ def train_here(
                 training = ValueTraining(envs, config, run)
             else:
                 training = Training(envs, config)
-        cleanup.enter_context(_threads(config, training))
+        cleanup.enter_context(threads.taken(_threads(config, training)))
         if saved is not None:
             training.restore(*saved)
         run.mkdir(parents=True, exist_ok=True)
@@ -194,16 +194,10 @@ class Training(Trainer):
             )
 
 
-@contextlib.contextmanager
-def _threads(config: Config, training: Trainer) -> Iterator[None]:
-    """Torch's thread count while training."""
-    before = torch.get_num_threads()
+def _threads(config: Config, training: Trainer) -> int:
+    """Torch's, while training."""
     small = len(training.network.pixels) == 0 and training.device.type == "cpu"
-    torch.set_num_threads(config.threads or (1 if small else before))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    return config.threads or (1 if small else torch.get_num_threads())
 
 
 @contextlib.contextmanager

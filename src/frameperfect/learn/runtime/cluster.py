@@ -111,9 +111,9 @@ class ActorHost:
     def _ready(self, begun: int) -> Player:
         """The player; made anew, with other draws, where this process took another's place."""
         if self.player is None:
-            import torch
+            from frameperfect.learn import threads
 
-            torch.set_num_threads(1)
+            threads.take(1)
             make_envs, learner, config = self.opening
             seed = np.random.SeedSequence([*self.seed, begun]).generate_state(1)[0]
             self.player = make_player(

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import cloudpickle
-import torch
 
 from frameperfect._native import SharedMemory, end_with_parent
 from frameperfect.errors import FrameperfectError
+from frameperfect.learn import threads
 from frameperfect.learn.config import PpoConfig
 from frameperfect.learn.runtime.actor import Order, Player, make_player
 from frameperfect.learn.runtime.messages import pack_facts, pack_hello, receive, send, unpack_layout
@@ -66,7 +66,7 @@ def main() -> None:
     end, chunks, shown, parent = map(int, sys.argv[1:])
     end_with_parent(parent)
     os.dup2(2, 1)  # what an environment prints belongs to the last words
-    torch.set_num_threads(1)
+    threads.take(1)
     with socket.socket(fileno=end) as channel:
         try:
             serve(channel, SharedMemory.attach(chunks), SharedMemory.attach(shown))

@@ -8,7 +8,6 @@ time where it was. The hook's library stays in it, asleep, for the sake of its c
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import os
 import threading
@@ -187,8 +186,6 @@ def enter(pid: int, library: Path, told: str) -> None:
         raise MissingComponent(
             "entering a process needs Frida: pip install 'frameperfect[attach]'"
         ) from missing
-    atexit.unregister(frida.shutdown)  # once is enough
-    atexit.register(frida.shutdown)  # else its helper and ten megabytes of it stay behind
     waiting = frida.Cancellable()
     patience = threading.Timer(_PATIENCE, waiting.cancel)
     patience.start()
