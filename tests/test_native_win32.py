@@ -379,6 +379,25 @@ def test_a_hook_of_another_version_refuses(builds: dict[int, Path], prefix: Path
         WindowsGame(builds[1], frame_ns=16_666_667, prefix=prefix, version=VERSION + 1)
 
 
+def test_a_wine_that_was_just_ending_is_asked_again(
+    builds: dict[int, Path], prefix: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wine = tmp_path / "wine"
+    wine.write_text(f"""#!/bin/sh
+if mkdir {tmp_path}/once 2>/dev/null; then
+  echo "wine client error:0: recvmsg: Connection reset by peer" >&2
+  exit 1
+fi
+exec {find_wine(width_of(builds[1]))} "$@"
+""")
+    wine.chmod(0o755)
+    monkeypatch.setattr(windows_game, "_WINE", {32: (str(wine),), 64: (str(wine),)})
+    with open_machine(spec(builds[1], prefix)) as machine:
+        machine.advance("Right", 20)
+        assert told(machine)["x"] > 20
+    assert (tmp_path / "once").is_dir()
+
+
 def test_a_game_that_comes_to_no_frame_is_ended(builds: dict[int, Path], prefix: Path) -> None:
     with pytest.raises(MachineError, match="came to no frame within 3 seconds; is 'sleep' what ends one"):
         WindowsGame(builds[1], ["messages"], boundary="sleep", frame_ns=1, prefix=prefix, starting=3)

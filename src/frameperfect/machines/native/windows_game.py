@@ -8,6 +8,7 @@ us know keeps others from answering. Wine runs the game: https://www.winehq.org.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import secrets
 import select
@@ -15,7 +16,7 @@ import shutil
 import socket
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from frameperfect import _native
@@ -32,6 +33,8 @@ _READ = struct.Struct("<QI")
 _STEP = struct.Struct("<I")
 _FRAMES = struct.Struct("<Q")
 _MOST_LOG = 1 << 20
+_SERVER_ENDS, _TRIES = "wine client error", 5
+"""What Wine says where its server was just ending with the last program of its folder."""
 _LOOK = 0.25
 """Seconds between looks whether the game is there."""
 _WINE = {64: ("wine64", "/usr/lib/wine/wine64", "wine"), 32: ("/usr/lib/wine/wine", "wine")}
@@ -144,12 +147,11 @@ class WindowsGame:
             "WINEDLLOVERRIDES": "mscoree=;mshtml=;winemenubuilder.exe=",  # a new prefix asks for nothing
             **{name: os.environ[name] for name in ("DISPLAY", "XAUTHORITY") if name in os.environ},
         }
-        self._program = Program([str(wine), str(launcher), as_windows(library), told, *game], (), variables)
+        command = [str(wine), str(launcher), as_windows(library), told, *game]
         try:
-            self._link = self._meet(listener, word, starting)
-        except BaseException as failed:
-            self._program.close()
-            if isinstance(failed, MachineError) and width == 32 and _is_wide_alone(prefix):
+            self._link = self._enter(command, variables, listener, word, starting)
+        except MachineError as failed:
+            if width == 32 and _is_wide_alone(prefix):
                 raise MissingComponent(
                     f"the Wine that made {prefix} runs no games of 32 bits: {_INSTALL[32]}, then delete that "
                     "folder; it is made anew"
@@ -170,6 +172,25 @@ class WindowsGame:
         except BaseException:
             self.close()
             raise
+
+    def _enter(
+        self,
+        command: Sequence[str],
+        variables: Mapping[str, str],
+        listener: socket.socket,
+        word: str,
+        seconds: float,
+    ) -> socket.socket:
+        """Send the hook into the game, and be met by it."""
+        for tries in itertools.count(1):
+            self._program = Program(command, (), variables)
+            try:
+                return self._meet(listener, word, seconds)
+            except BaseException as failed:
+                self._program.close()
+                if not (isinstance(failed, MachineError) and _SERVER_ENDS in str(failed) and tries < _TRIES):
+                    raise
+        raise AssertionError
 
     def _meet(self, listener: socket.socket, word: str, seconds: float) -> socket.socket:
         """The connection of the hook that we have sent."""
