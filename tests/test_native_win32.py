@@ -46,19 +46,6 @@ RUNNERS = {
     32: Block(120, "b9 0d 60 ed 5e a1 ?? ?? ?? ??", at=6, chain=(0xC, 0x18, 8)),
 }
 """Behind the game's and the scene's pointer, without its own of functions."""
-DOMAINS = {
-    64: """
-pattern = "b9 0d 60 ed 5e 48 8b 05 ?? ?? ?? ??"
-at = 8
-relative = true
-chain = [0x18, 0x18, 8]
-""",
-    32: """
-pattern = "b9 0d 60 ed 5e a1 ?? ?? ?? ??"
-at = 6
-chain = [0xc, 0x18, 8]
-""",
-}
 GAME = """
 [game]
 name = "Racer-Windows"
@@ -266,8 +253,12 @@ def test_the_first_thread_s_stack_is_where_its_frames_are(shared: WindowsMachine
 
 @pytest.fixture
 def folder(builds: dict[int, Path], prefix: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    found = DOMAINS[width_of(builds[1])]
-    (tmp_path / "game.toml").write_text(GAME.replace("[domain.runner]", "[domain.runner]" + found))
+    runner = RUNNERS[width_of(builds[1])]
+    found = (
+        f'[domain.runner]\npattern = "{runner.pattern}"\nat = {runner.at}\n'
+        f"relative = {str(runner.relative).lower()}\nchain = {list(runner.chain)}"
+    )
+    (tmp_path / "game.toml").write_text(GAME.replace("[domain.runner]", found))
     (tmp_path / "racer.exe").write_bytes(builds[1].read_bytes())
     monkeypatch.setenv("FRAMEPERFECT_HOME", str(prefix.parent))
     if prefix.name != "wine" and not (prefix.parent / "wine").exists():

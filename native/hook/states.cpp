@@ -203,6 +203,7 @@ bool States::protect() {
 
 // Anonymous memory that was never touched is zero, and so is a base nobody wrote to: most of a spare heap and
 // of the threads' stacks. To be asked before pages are protected, which leaves a mark on untouched ones.
+// Of at most kLook pages from `first` on; returns of how many.
 size_t States::find_touched(const Segment& segment, size_t first, uint8_t* touched) const {
   constexpr uint64_t kPresent = 1ull << 63, kSwapped = 1ull << 62;
   const size_t count = std::min(segment.size / kPage - first, kLook);

@@ -147,9 +147,9 @@ bool lead_one(uint8_t* function, void* ours, void** behind) {
   if (VirtualProtect(function, 8, PAGE_EXECUTE_READWRITE, &access) == 0)
     return why_not_led = "its code can't be written", false;
   if (behind != nullptr && *behind == nullptr) *behind = old;  // now: another thread may call ours next
-  if (!lead_while_none_is_within(function, taken, relay))
-    return why_not_led = "some thread is always within it", false;
+  const bool done = lead_while_none_is_within(function, taken, relay);
   VirtualProtect(function, 8, access, &access);
+  if (!done) return why_not_led = "some thread is always within it", false;
   FlushInstructionCache(GetCurrentProcess(), function, 8);
   led.push_back(function);
   return true;

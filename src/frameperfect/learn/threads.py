@@ -13,15 +13,15 @@ import torch
 from threadpoolctl import threadpool_limits
 
 
-def take(count: int) -> None:
-    """From now on torch takes `count` threads of this process, and BLAS one."""
-    torch.set_num_threads(count)
+def take_one() -> None:
+    """From now on torch and BLAS take one thread of this process."""
+    torch.set_num_threads(1)
     threadpool_limits(1, user_api="blas")
 
 
 @contextlib.contextmanager
 def taken(count: int) -> Iterator[None]:
-    """As `take` says, and afterwards as before."""
+    """Torch takes `count` threads of this process and BLAS one; afterwards both as before."""
     before = torch.get_num_threads()
     with threadpool_limits(1, user_api="blas"):
         torch.set_num_threads(count)

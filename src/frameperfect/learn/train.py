@@ -115,7 +115,7 @@ def train_here(
                 training = ValueTraining(envs, config, run)
             else:
                 training = Training(envs, config)
-        cleanup.enter_context(threads.taken(_threads(config, training)))
+        cleanup.enter_context(threads.taken(_torch_threads(config, training)))
         if saved is not None:
             training.restore(*saved)
         run.mkdir(parents=True, exist_ok=True)
@@ -194,8 +194,7 @@ class Training(Trainer):
             )
 
 
-def _threads(config: Config, training: Trainer) -> int:
-    """Torch's, while training."""
+def _torch_threads(config: Config, training: Trainer) -> int:
     small = len(training.network.pixels) == 0 and training.device.type == "cpu"
     return config.threads or (1 if small else torch.get_num_threads())
 

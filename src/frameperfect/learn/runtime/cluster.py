@@ -113,7 +113,7 @@ class ActorHost:
         if self.player is None:
             from frameperfect.learn import threads
 
-            threads.take(1)
+            threads.take_one()
             make_envs, learner, config = self.opening
             seed = np.random.SeedSequence([*self.seed, begun]).generate_state(1)[0]
             self.player = make_player(

@@ -66,7 +66,7 @@ def main() -> None:
     end, chunks, shown, parent = map(int, sys.argv[1:])
     end_with_parent(parent)
     os.dup2(2, 1)  # what an environment prints belongs to the last words
-    threads.take(1)
+    threads.take_one()
     with socket.socket(fileno=end) as channel:
         try:
             serve(channel, SharedMemory.attach(chunks), SharedMemory.attach(shown))

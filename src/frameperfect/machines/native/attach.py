@@ -27,6 +27,8 @@ _LET_GO_AT = 16
 """Where Status.let_go lies in the views (native/hook/protocol.hpp)."""
 _PATIENCE = 10.0
 """Seconds in which a server comes to its next tick, or hears that our players leave."""
+_STATE, _BEGUN = 0, 19
+"""Of `_stat_of`: T for a process that was stopped, t for one that a debugger holds; when it started."""
 _YAMA = Path("/proc/sys/kernel/yama/ptrace_scope")
 _SCRIPT = """
 rpc.exports = {
@@ -54,7 +56,7 @@ class AttachedMachine(NativeMachine):
 
     def _start(self, options: dict[str, str]) -> tuple[Fingerprint, Capability, HookedGame]:
         pid = find_process(options["pid"])
-        begun = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        begun = _stat_of(pid)[_BEGUN]
         fingerprint = Fingerprint(
             backend="native",
             core=program.NAME,
@@ -160,6 +162,7 @@ def find_process(given: str) -> int:
         )
     try:
         path = (folder / "exe").readlink()
+        stands_still = _stat_of(pid)[_STATE] in "Tt"
     except PermissionError as refused:
         raise MachineError(f"process {pid} belongs to another user; be that user to enter it") from refused
     except OSError as wrong:
@@ -168,14 +171,14 @@ def find_process(given: str) -> int:
         raise MachineError(f"process {pid} runs a {program.NAME} that is no longer on the disk; restart it")
     if path.name != program.NAME:
         raise MachineError(f"process {pid} is {path.name}; the native machine enters {program.NAME} alone")
-    if _state_of(pid) in "Tt":
+    if stands_still:
         raise MachineError(f"process {pid} stands still; let it go on first: kill -CONT {pid}")
     return pid
 
 
-def _state_of(pid: int) -> str:
-    """The letter of /proc/PID/stat: T for a process that was stopped, t for one that a debugger holds."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+def _stat_of(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat behind the name (man proc_pid_stat, from its third)."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def enter(pid: int, library: Path, told: str) -> None:

@@ -8,7 +8,6 @@ us know keeps others from answering. Wine runs the game: https://www.winehq.org.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import secrets
 import select
@@ -182,15 +181,19 @@ class WindowsGame:
         seconds: float,
     ) -> socket.socket:
         """Send the hook into the game, and be met by it."""
-        for tries in itertools.count(1):
+        tries = _TRIES
+        while True:
+            tries -= 1
             self._program = Program(command, (), variables)
             try:
                 return self._meet(listener, word, seconds)
-            except BaseException as failed:
+            except MachineError as failed:
                 self._program.close()
-                if not (isinstance(failed, MachineError) and _SERVER_ENDS in str(failed) and tries < _TRIES):
+                if tries == 0 or _SERVER_ENDS not in str(failed):
                     raise
-        raise AssertionError
+            except BaseException:
+                self._program.close()
+                raise
 
     def _meet(self, listener: socket.socket, word: str, seconds: float) -> socket.socket:
         """The connection of the hook that we have sent."""
