@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import frameperfect
 from frameperfect.errors import SearchError, Unsupported
 from frameperfect.expand import MachineExpander
-from frameperfect.game.schema import SearchSection
+from frameperfect.game.search_section import SearchSection
 from frameperfect.search import Budget, Problem, go_explore
 from frameperfect.search.cells import FINEST, Grid, Screen, evenness
 from tests.components import need

@@ -15,7 +15,8 @@ import pytest
 
 from frameperfect.errors import GameError, SearchError
 from frameperfect.search import Problem, Progress, Result, exhaustive, go_explore, islands
-from frameperfect.search.islands import Archipelago, LocalIsland, Task
+from frameperfect.search.island import LocalIsland, Task
+from frameperfect.search.islands import Archipelago
 from tests import walker
 from tests.components import need
 

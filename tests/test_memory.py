@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from frameperfect.errors import GameError
 from frameperfect.game.rules import Rules
-from frameperfect.memory import Domain, Layout, Reader, Span, Variable
+from frameperfect.layout import Layout
+from frameperfect.memory import Domain, Reader, Span, Variable
 
 ORDERS = ("<", ">", "|", "=", "<>", "><")
 types = st.one_of(

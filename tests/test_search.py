@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import frameperfect
 from frameperfect.errors import GameError, SearchError
-from frameperfect.game.schema import SearchRule, SearchSection
+from frameperfect.game.search_section import SearchRule, SearchSection
 from frameperfect.search import Budget, Problem, Result, beam, exhaustive, go_explore, improve
 from frameperfect.search import generations as generations_module
 from tests import mazes

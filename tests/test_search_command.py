@@ -16,7 +16,7 @@ import pytest
 
 from frameperfect import load_movie, verify
 from frameperfect.errors import SearchError, Unsupported
-from frameperfect.game.schema import SearchSection
+from frameperfect.game.search_section import SearchSection
 from frameperfect.machine import MachineSpec, open_machine
 from frameperfect.movie import Movie, save_movie
 from frameperfect.search import METHODS, Problem, exhaustive

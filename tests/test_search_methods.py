@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 import frameperfect
 from frameperfect.errors import GameError, SearchError, Unsupported
-from frameperfect.game.schema import SearchMagnet, SearchPin, SearchSection
+from frameperfect.game.search_section import SearchMagnet, SearchPin, SearchSection
 from frameperfect.movie import Movie, load_movie, save_movie
 from frameperfect.search import (
     METHODS,

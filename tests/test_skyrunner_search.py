@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import frameperfect as fp
-from frameperfect.game.schema import SearchSection
+from frameperfect.game.search_section import SearchSection
 from frameperfect.machine import Machine
 from frameperfect.movie import Recorder, load_movie, save_movie
 from frameperfect.search import Budget, Problem, Result, beam, exhaustive

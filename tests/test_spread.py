@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from frameperfect.errors import GameError
 from frameperfect.game import load_game
 from frameperfect.game.formulas import Known
-from frameperfect.game.schema import SearchSection
+from frameperfect.game.search_section import SearchSection
 from frameperfect.search import Problem, beam
 from frameperfect.search.generations import Wave
 from frameperfect.search.problem import Verdicts

@@ -1,10 +1,11 @@
-"""Small vector environments whose exact values, states and solutions are known."""
+"""Small environments whose exact values, states and solutions are known."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
@@ -132,3 +133,24 @@ class DeepSea(VectorEnv[Any, Any, Any]):
 
     def restore(self, i: int, state: bytes) -> None:
         self.row[i], self.column[i] = state
+
+
+class Counter(gym.Env[Any, Any]):
+    """Episodes of known length: even ones terminate after 3 steps, odd ones are truncated after 4.
+
+    The observation is (episode, step); the reward of a step is 1 + step.
+    """
+
+    observation_space = spaces.Box(-100, 100, (2,), np.float32)
+    action_space = spaces.Discrete(2)
+    episode = -1
+
+    def reset(self, *, seed: Any = None, options: Any = None) -> Any:
+        self.episode, self.age = self.episode + 1, 0
+        return np.array([self.episode, 0], np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        self.age += 1
+        even = self.episode % 2 == 0
+        seen = np.array([self.episode, self.age], np.float32)
+        return seen, float(self.age), even and self.age == 3, not even and self.age == 4, {"age": self.age}

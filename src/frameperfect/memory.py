@@ -1,21 +1,12 @@
 """Memory by name: the domains a machine exposes, and the typed variables that lie in them.
 
-A variable's type is a byte order, a kind and a width in bytes, after the memory maps of stable-retro
-(https://stable-retro.farama.org/integration/): `<u2`, `>i4`, `|u1`, `>d3`.
-
-- order: `<` little-endian, `>` big-endian, `|` none (read as little-endian), `=` the host's; `<>` and `><`
-  are mixed: the halves little- and the bytes within them big-endian, or the other way round.
-- kind: `u` unsigned, `i` signed, `d` BCD (two digits a byte), `n` BCD in the low nybbles (one digit a byte),
-  `f` IEEE float (widths 2, 4 and 8; what is not finite reads as 0).
-- width: 1 to 8 bytes. Integers are int64, so a `u8` above 2**63 - 1 reads as negative.
+A variable's bytes mean a number by its type, such as `<u2`: see `frameperfect.value_type`.
 """
 
 from __future__ import annotations
 
 import functools
-import re
 import struct
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -24,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frameperfect.errors import GameError
+from frameperfect.value_type import BCD, DIGITS, NYBBLE, ValueType
 
 if TYPE_CHECKING:
     from frameperfect.machine import Machine
@@ -113,116 +105,6 @@ def find_domain(domains: Mapping[str, Domain], address: int) -> tuple[Domain, in
         if 0 <= cut - domain.base < domain.size:
             return domain, cut - domain.base
     return None
-
-
-# -- types ---------------------------------------------------------------------------------------------
-
-_TYPE = re.compile(r"(<>|><|<=|>=|[<>|=])?([uidnf])([1-8])")
-_STRUCT = {"u1": "B", "u2": "H", "u4": "I", "u8": "q", "i1": "b", "i2": "h", "i4": "i", "i8": "q",
-           "f2": "e", "f4": "f", "f8": "d"}  # fmt: skip
-_INT64 = (-(1 << 63), (1 << 63) - 1)
-
-
-@dataclass(frozen=True, slots=True)
-class ValueType:
-    """A parsed type. `order` lists the byte offsets from the least to the most significant."""
-
-    kind: str
-    width: int
-    order: tuple[int, ...]
-
-    @classmethod
-    def parse(cls, text: str) -> ValueType:
-        """Read a type such as `>u2`.
-
-        Raises:
-            ValueError: it is none; the message says what one looks like.
-        """
-        match = _TYPE.fullmatch(text)
-        if match is None:
-            raise ValueError(
-                f"'{text}' is no type; write byte order, kind and width, as in '>u2', '<i4', 'd1'"
-            )
-        order, kind, width = match[1] or "", match[2], int(match[3])
-        if width > 1 and not order:
-            raise ValueError(f"'{text}' needs a byte order: '<{text}' (little-endian) or '>{text}' (big)")
-        if kind == "f" and (width not in (2, 4, 8) or order in ("<>", "><")):
-            raise ValueError(f"'{text}': floats are 2, 4 or 8 bytes, little- or big-endian")
-        little, half = list(range(width)), width // 2
-        if order in ("=", "<=", ">="):
-            host = {"=": ("<", ">"), "<=": ("<", "<>"), ">=": ("><", ">")}[order]
-            order = host[sys.byteorder == "big"]
-        places = {
-            ">": little[::-1],
-            "<>": little[:half][::-1] + little[half:][::-1],
-            "><": little[half:] + little[:half],
-        }.get(order, little)
-        return cls(kind, width, tuple(places))
-
-    @property
-    def struct(self) -> tuple[str, str] | None:
-        """The `struct` byte order and character that read it in one go, if there is one."""
-        char = _STRUCT.get(f"{self.kind}{self.width}")
-        if char is None:
-            return None
-        little = tuple(range(self.width))
-        if self.order == little:
-            return "<", char
-        return (">", char) if self.order == little[::-1] else None
-
-    @property
-    def bounds(self) -> tuple[int, int] | None:
-        """The least and the greatest value; None for floats."""
-        if self.kind == "f":
-            return None
-        if self.kind == "d":
-            return 0, 100**self.width - 1
-        if self.kind == "n":
-            return 0, 10**self.width - 1
-        if self.width == 8:
-            return _INT64
-        if self.kind == "u":
-            return 0, 256**self.width - 1
-        return -(256**self.width) // 2, 256**self.width // 2 - 1
-
-    def encode(self, value: int | float) -> bytes:
-        """The bytes of `value`, in the console's order.
-
-        Raises:
-            ValueError: it does not fit.
-        """
-        if self.kind == "f":
-            order, char = self.struct  # type: ignore[misc]
-            try:
-                return struct.pack(order + char, value)
-            except OverflowError:
-                raise ValueError(f"{value} does not fit") from None
-        number = int(value)
-        low, high = self.bounds  # type: ignore[misc]
-        if self.kind == "u" and self.width == 8:
-            high = (1 << 64) - 1
-        if not low <= number <= high:
-            raise ValueError(f"{value} does not fit: it holds {low} to {high}")
-        out = bytearray(self.width)
-        for place in self.order:
-            if self.kind == "d":
-                number, digits = divmod(number, 100)
-                out[place] = digits // 10 << 4 | digits % 10
-            elif self.kind == "n":
-                number, out[place] = divmod(number, 10)
-            else:
-                out[place] = number & 0xFF
-                number >>= 8
-        return bytes(out)
-
-
-# value of a byte as BCD; a nybble above 9 counts modulo 10, as stable-retro reads it
-_BCD = tuple((byte >> 4) % 10 * 10 + (byte & 15) % 10 for byte in range(256))
-_NYBBLE = tuple((byte & 15) % 10 for byte in range(256))
-_DIGITS = {"d": (_BCD, 100), "n": (_NYBBLE, 10), "u": (tuple(range(256)), 256), "i": (tuple(range(256)), 256)}
-
-
-# -- variables -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,7 +256,7 @@ class Variable:
             order, char = self.parsed.struct  # type: ignore[misc]
             number: float = struct.unpack(order + char, data)[0]
             return number if np.isfinite(number) else 0.0
-        digits, base = _DIGITS[self.parsed.kind]
+        digits, base = DIGITS[self.parsed.kind]
         raw: int = sum(digits[data[place]] * base**power for power, place in enumerate(self.parsed.order))
         bits = 64 if self.parsed.kind == "u" else 8 * self.parsed.width
         if self.parsed.kind in "iu" and raw >= 1 << (bits - 1):
@@ -438,7 +320,7 @@ def _from_bytes(variable: Variable, names: Sequence[str]) -> str:
     """Python source of the raw integer whose bytes, in the console's order, have the sources `names`."""
     kind, order = variable.parsed.kind, variable.parsed.order
     table = {"d": "BCD[{}]", "n": "NYBBLE[{}]"}.get(kind, "{}")
-    base = _DIGITS[kind][1]
+    base = DIGITS[kind][1]
     digits = [table.format(names[place]) for place in order]
     source = " + ".join([digits[0], *(f"{digit} * {base**n}" for n, digit in enumerate(digits[1:], 1))])
     if kind == "i" or (kind == "u" and len(order) == 8):
@@ -449,7 +331,7 @@ def _from_bytes(variable: Variable, names: Sequence[str]) -> str:
 
 def _function(source: str, **names: Any) -> Any:
     """The function `f` that generated source defines (built from checked numbers, no file's text)."""
-    scope = {"__builtins__": {}, "BCD": _BCD, "NYBBLE": _NYBBLE, "FLOAT": float, **names}
+    scope = {"__builtins__": {}, "BCD": BCD, "NYBBLE": NYBBLE, "FLOAT": float, **names}
     exec(compile(source, "<memory map>", "exec"), scope)
     return scope["f"]
 
@@ -506,99 +388,3 @@ class Reader:
         read: Callable[[], dict[str, int | float]]
         read = _function(f"def f({', '.join(parameters)}):\n return {{{', '.join(items)}}}", **scope)
         return read
-
-
-# -- layout --------------------------------------------------------------------------------------------
-
-
-class Layout:
-    """How the bytes of some variables lie side by side in a row, and how they become numbers again.
-
-    Attributes:
-        variables: by name, in row order.
-        spans: what a `Pool` gathers: one a variable, then the raw spans.
-        width: bytes of the variables; raw spans follow them in the row.
-    """
-
-    variables: dict[str, Variable]
-    spans: tuple[Span, ...]
-    width: int
-
-    def __init__(
-        self, variables: Mapping[str, Variable], domains: Mapping[str, Domain], raw: Sequence[Span] = ()
-    ) -> None:
-        self.variables = dict(variables)
-        self.spans = (*(variable.span(domains) for variable in self.variables.values()), *raw)
-        self._offsets: list[int] = []
-        self.width = 0
-        for variable in self.variables.values():
-            self._offsets.append(self.width)
-            self.width += variable.parsed.width
-        # Integers of one native type are decoded together: their places in `variables`, their bytes in a row.
-        members: dict[str, list[int]] = {}
-        self._single: list[tuple[int, Variable]] = []
-        self._partial: list[tuple[int, Variable]] = []
-        for number, variable in enumerate(self.variables.values()):
-            native = _native_integer(variable)
-            if native is None:
-                self._single.append((number, variable))
-            else:
-                members.setdefault(native, []).append(number)
-            if variable.mask is not None or variable.bit is not None or variable.scale != 1:
-                self._partial.append((number, variable))
-        self._groups: list[tuple[str, list[int], NDArray[np.intp]]] = []
-        for native, numbers in members.items():
-            starts = np.array([self._offsets[number] for number in numbers], np.intp)
-            places = starts[:, None] + np.arange(np.dtype(native).itemsize)
-            self._groups.append((native, numbers, places.ravel()))
-
-    def decode(self, rows: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
-        """The values of many rows: (N, >= width) uint8 to name -> (N,) int64 or float64."""
-        values: dict[int, NDArray[Any]] = {}
-        for native, numbers, places in self._groups:
-            block = rows.take(places, axis=1).view(native).T.astype(np.int64, order="C")
-            values.update(zip(numbers, block, strict=True))
-        for number, variable in self._single:
-            offset = self._offsets[number]
-            values[number] = _decode(variable, rows[:, offset : offset + variable.parsed.width])
-        for number, variable in self._partial:
-            values[number] = _refine(variable, values[number])
-        return {name: values[number] for number, name in enumerate(self.variables)}
-
-
-def _native_integer(variable: Variable) -> str | None:
-    """numpy's name of its type, if it is an integer that numpy reads in one go."""
-    parsed = variable.parsed
-    if parsed.struct is None or parsed.kind == "f":
-        return None
-    return f"{parsed.struct[0]}{'i' if parsed.width == 8 else parsed.kind}{parsed.width}"
-
-
-def _decode(variable: Variable, columns: NDArray[np.uint8]) -> NDArray[Any]:
-    """(N, width) uint8 to (N,) int64 or float64: types that are no native integer."""
-    parsed = variable.parsed
-    values: NDArray[Any]
-    if parsed.kind == "f":
-        order, _ = parsed.struct  # type: ignore[misc]
-        values = np.ascontiguousarray(columns).view(f"{order}f{parsed.width}")[:, 0].astype(np.float64)
-        values[~np.isfinite(values)] = 0.0
-        return values
-    digits, base = _DIGITS[parsed.kind]
-    table = np.array(digits, np.uint64)
-    total = np.zeros(len(columns), np.uint64)
-    for power, place in enumerate(parsed.order):
-        total += table[columns[:, place]] * np.uint64(base**power)
-    values = total.view(np.int64)
-    if parsed.kind == "i" and parsed.width < 8:
-        half = 1 << (8 * parsed.width - 1)
-        values = (values ^ half) - half
-    return values
-
-
-def _refine(variable: Variable, values: NDArray[Any]) -> NDArray[Any]:
-    """The part of whole values that the variable means, in its unit."""
-    if variable.mask is not None:
-        values &= variable.mask
-    elif variable.bit is not None:
-        values = values >> variable.bit & 1
-    return values if variable.scale == 1 else values / variable.scale

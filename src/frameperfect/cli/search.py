@@ -87,7 +87,8 @@ def search(
     from frameperfect.movie import load_movie
     from frameperfect.search import METHODS, Budget, Driver, Problem, make_method
     from frameperfect.search.demonstrations import demonstrate
-    from frameperfect.search.islands import Archipelago, Task, forget
+    from frameperfect.search.island import Task
+    from frameperfect.search.islands import Archipelago, forget
     from frameperfect.search.problem import find_search
     from frameperfect.search.result import try_to_write
 

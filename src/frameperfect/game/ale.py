@@ -12,7 +12,8 @@ from pathlib import Path
 
 from frameperfect.game.game import Game
 from frameperfect.game.registry import ale_name
-from frameperfect.game.schema import Combinations, check
+from frameperfect.game.schema import check
+from frameperfect.game.section import Combinations
 from frameperfect.game.toml import write_toml
 
 

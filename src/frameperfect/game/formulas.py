@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from frameperfect.game import expression
 from frameperfect.game.definitions import NAME, Definitions, leaves
 from frameperfect.game.expression import Node
-from frameperfect.memory import Domain, Layout, Variable
+from frameperfect.layout import Layout
+from frameperfect.memory import Domain, Variable
 
 Column = NDArray[Any]
 

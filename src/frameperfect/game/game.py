@@ -14,15 +14,15 @@ from frameperfect.game import folders
 from frameperfect.game.registry import stable_retro_folders
 from frameperfect.game.rules import FeatureFunction, Rules, Script
 from frameperfect.game.schema import (
-    Combinations,
     Definition,
     EndSection,
     ObservationSection,
-    SearchSection,
     StartSpec,
     ViewSection,
     read_toml,
 )
+from frameperfect.game.search_section import SearchSection
+from frameperfect.game.section import Combinations
 from frameperfect.game.suggest import did_you_mean
 from frameperfect.machine import Machine, MachineSpec, backend
 from frameperfect.memory import Domain, Variable

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from frameperfect._native import RuleProgram
 from frameperfect.game.definitions import Definitions
 from frameperfect.game.expression import Kind, Node, constant
-from frameperfect.memory import Layout, Variable
+from frameperfect.layout import Layout
+from frameperfect.memory import Variable
 
 
 class Code(IntEnum):

@@ -18,7 +18,8 @@ from frameperfect.game import expression
 from frameperfect.game.definitions import NAME, Definitions
 from frameperfect.game.expression import Node
 from frameperfect.game.program import Place, compile_program
-from frameperfect.memory import Domain, Layout, Variable
+from frameperfect.layout import Layout
+from frameperfect.memory import Domain, Variable
 
 FeatureFunction = Callable[["View"], Any]
 """Of `features.py`: a view of the variables of N environments to (N,) or (N, k) numbers."""

@@ -1,7 +1,7 @@
 """The gradient of a plain MLP without autograd.
 
 For two small layers most of autograd's time is bookkeeping; the chain rule written out takes half of it.
-`tests/test_ppo.py` holds it against autograd.
+`tests/test_ppo_update.py` holds it against autograd.
 """
 
 from __future__ import annotations

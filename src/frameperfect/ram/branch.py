@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from frameperfect import _native
 from frameperfect.errors import RamError
-from frameperfect.memory import Domain, Layout, ValueType, Variable
+from frameperfect.layout import Layout
+from frameperfect.memory import Domain, Variable
+from frameperfect.value_type import ValueType
 
 if TYPE_CHECKING:
     from frameperfect.machine import Machine

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from frameperfect import _native
 from frameperfect.errors import GameError, RamError
-from frameperfect.memory import Domain, Layout, Variable, find_domain
+from frameperfect.layout import Layout
+from frameperfect.memory import Domain, Variable, find_domain
 
 if TYPE_CHECKING:
     from frameperfect.machine import Machine

@@ -25,7 +25,9 @@ from numpy.typing import NDArray
 
 from frameperfect import _native
 from frameperfect.errors import GameError, RamError
-from frameperfect.memory import Domain, Layout, ValueType, Variable, find_domain
+from frameperfect.layout import Layout
+from frameperfect.memory import Domain, Variable, find_domain
+from frameperfect.value_type import ValueType
 
 if TYPE_CHECKING:
     from frameperfect.machine import Machine

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from frameperfect.game.schema import SearchPin
+from frameperfect.game.search_section import SearchPin
 from frameperfect.movie import Movie
 
 if TYPE_CHECKING:

@@ -28,10 +28,11 @@ from frameperfect.game import load_game
 from frameperfect.game import open as open_game
 from frameperfect.game.formulas import Formulas, Known
 from frameperfect.game.game import Game
-from frameperfect.game.schema import SearchMagnet, SearchSection
+from frameperfect.game.search_section import SearchMagnet, SearchSection
 from frameperfect.game.suggest import did_you_mean
+from frameperfect.layout import Layout
 from frameperfect.machine import Capability, backend
-from frameperfect.memory import Layout, read_span
+from frameperfect.memory import read_span
 from frameperfect.movie import Movie, load_movie
 from frameperfect.search.pin import Pinned, pin_texts, play_lead
 

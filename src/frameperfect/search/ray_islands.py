@@ -7,7 +7,7 @@ from typing import Any
 
 from frameperfect import errors
 from frameperfect.errors import FrameperfectError, MissingComponent, SearchError
-from frameperfect.search.islands import Island, IslandLost, Task
+from frameperfect.search.island import Island, IslandLost, Task
 
 
 class _Actor:
@@ -32,7 +32,7 @@ class _Actor:
 
 
 class RayIsland:
-    """An island as an actor; see `islands.Shore`."""
+    """An island as an actor; see `island.Shore`."""
 
     def __init__(self, task: Task, kept: bytes | None, cluster: str) -> None:
         self._ray = _connect(cluster)
