@@ -14,6 +14,7 @@ replay and learns from.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -64,7 +65,8 @@ def _learning(name: str, actors: int, seconds: float, times: int = 1) -> float:
         capacity=200_000, normalise_observations=name == "skyrunner", device="cpu",
     )  # fmt: skip
     if actors:
-        fleet = LocalFleet(partial(_envs, name, _count(name), 1), config, actors, 0)
+        threads = max(1, len(os.sched_getaffinity(0)) // actors)  # as `train --actors` shares them
+        fleet = LocalFleet(partial(_envs, name, _count(name), threads), config, actors, 0)
         source: Any = ReplayCrew(fleet, config)
     else:
         fleet = source = _envs(name, times * _count(name), None)
