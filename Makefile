@@ -2,7 +2,7 @@
 # make demo           train on a real game, evaluate, prove the best run (about ten minutes)
 # make test           lint and the whole test suite
 # make docs           the documentation site, in site/
-# make test-learning  learning targets with five seeds (slow)
+# make test-learning  learning targets, each with several seeds (an hour)
 # make test-sanitize  the native code under thread, address and undefined-behaviour sanitizers
 .RECIPEPREFIX := >
 SHELL := /bin/bash

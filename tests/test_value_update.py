@@ -15,9 +15,7 @@ from tests.toy_envs import Cue
 
 torch = need("torch")
 
-from frameperfect.learn import (  # noqa: E402
-    ValueConfig,
-)
+from frameperfect.learn import ValueConfig  # noqa: E402
 from frameperfect.learn.spaces import Input  # noqa: E402
 from frameperfect.learn.value import losses  # noqa: E402
 from frameperfect.learn.value.config import NAMED  # noqa: E402

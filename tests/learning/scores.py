@@ -71,7 +71,7 @@ def times_at_goal(policy: Any, make_envs: Callable[[], Any], episodes: int, **ho
 
 def four_of_five(reached: Callable[[int], float], least: float) -> None:
     """Assert that `reached` is `least` or more for four of the five seeds."""
-    enough(reached, least, 4, 5)
+    enough(reached, least, needed=4, seeds=5)
 
 
 def enough(reached: Callable[[int], float], least: float, needed: int, seeds: int) -> None:

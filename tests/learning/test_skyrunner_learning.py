@@ -45,4 +45,4 @@ def test_two_of_three_seeds_reach_the_flag_in_an_eighth_of_their_runs_or_more(
         print(f"{stage} seed {seed}: {len(times)} of {EPISODES} at the flag{fastest}; {result.seconds:.0f} s")
         return len(times)
 
-    enough(finished, EPISODES / 8, 2, 3)
+    enough(finished, EPISODES / 8, needed=2, seeds=3)
