@@ -175,6 +175,20 @@ def test_equal_seeds_give_equal_weights_and_others_do_not(tmp_path: Any) -> None
     assert not torch.equal(found[0], found[2])
 
 
+def test_the_first_weights_are_the_same_for_any_number_of_torchs_threads() -> None:
+    inputs = (Input("f", (64,), "float32"), Input("p", (4, 84, 84), "uint8"))
+    found, before = [], torch.get_num_threads()
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found.append(flatten(build(inputs, DISCRETE, PpoConfig(lstm=64), CPU)).detach().clone())
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
 def test_a_training_of_vectors_takes_one_processor_for_all_its_arithmetic(tmp_path: Any) -> None:
     def blas() -> set[int]:
         return {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}

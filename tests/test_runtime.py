@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import itertools
 import os
 import resource
 import signal
@@ -12,6 +13,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,10 @@ from frameperfect.learn.runtime.actor import (  # noqa: E402
     join_rollouts,
     make_player,
     rollout_arrays,
+    weights_of,
 )
+from frameperfect.learn.runtime.fleet import Chunk  # noqa: E402
+from frameperfect.learn.runtime.local import LocalFleet  # noqa: E402
 from frameperfect.learn.runtime.priorities import Estimates  # noqa: E402
 from frameperfect.learn.runtime.shared import Weights, empty_arrays  # noqa: E402
 from frameperfect.learn.runtime.steps import Ring, actor_epsilon  # noqa: E402
@@ -260,6 +265,30 @@ def at_update(number: int, act: Callable[[], None]) -> Callable[[Any], None]:
             act()
 
     return watch
+
+
+@clean
+def test_a_chunk_is_there_to_read_while_its_actor_plays_the_next() -> None:
+    with closing(LocalFleet(Cue, VALUE, 1, seed=0)) as fleet:
+        seed = int(np.random.SeedSequence([0, 0, 0]).generate_state(1)[0])  # its process draws by this one
+        player = make_player(Cue, VALUE, seed)
+        weights = weights_of(player.network)
+        fleet.publish(weights, 0)
+        player.load(weights, 0)
+        orders = [Order(begin=0, epsilon=0.3), *[Order(epsilon=0.3)] * 4]
+        fleet.order(0, orders[0])
+        chunk = fleet.take()
+        for order, following in itertools.pairwise(orders):
+            expected = empty_arrays(player.layout())
+            player.play(expected, order)
+            fleet.order(0, following)
+            then = fleet.take()  # the next one is played to its end
+            assert isinstance(chunk, Chunk)
+            assert isinstance(then, Chunk)
+            for name in expected:
+                if not name.startswith(("first.", "final.")):  # which are written where they say something
+                    np.testing.assert_array_equal(chunk.arrays[name], expected[name], name)
+            chunk = then
 
 
 @clean

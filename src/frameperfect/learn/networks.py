@@ -11,6 +11,8 @@ a handful of operations, whatever the number of layers.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from frameperfect.errors import LearningError
+from frameperfect.learn import threads
 from frameperfect.learn.config import PpoConfig
 from frameperfect.learn.spaces import Actions, Arrays, Input
 
@@ -214,10 +217,19 @@ class ActorCritic(nn.Module):  # type: ignore[misc]
         return like.new_zeros(n, self.lstm.hidden_size), like.new_zeros(n, self.lstm.hidden_size)
 
 
+@contextlib.contextmanager
+def first_weights(seed: int) -> Iterator[None]:
+    """Networks made herein begin with the weights of `seed`, whatever torch's number of threads, on which the
+    last bits of an orthogonal matrix hang; torch's own generator and threads are left as they were.
+    """
+    with torch.random.fork_rng(devices=[]), threads.taken(1):
+        torch.manual_seed(seed)
+        yield
+
+
 def build(inputs: tuple[Input, ...], actions: Actions, config: PpoConfig, device: Any) -> ActorCritic:
-    """The network with the first weights of `config.seed`; torch's own generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
+    """The network with the first weights of `config.seed`."""
+    with first_weights(config.seed):
         network: ActorCritic = ActorCritic(inputs, actions, config).to(device)
     return network
 

@@ -15,7 +15,7 @@ from torch import nn
 from frameperfect.errors import LearningError
 from frameperfect.learn import checkpoint
 from frameperfect.learn.mlp import Mlp
-from frameperfect.learn.networks import PIXEL_FEATURES, Pixels, flatten, layer
+from frameperfect.learn.networks import PIXEL_FEATURES, Pixels, first_weights, flatten, layer
 from frameperfect.learn.optimizer import Adam
 from frameperfect.learn.spaces import Input
 
@@ -164,8 +164,7 @@ class Curiosity:
         device: Any,
         **parts: tuple[tuple[int, ...], int],
     ) -> None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed + 1_000_003)  # other weights than the learner's own networks begin with
+        with first_weights(seed + 1_000_003):  # others than the learner's own networks begin with
             self.rnd = Rnd(inputs)
             more = {name: Encoder(inputs, *shape) for name, shape in parts.items()}
         self.networks = nn.ModuleDict({"rnd": self.rnd, **more}).to(device)

@@ -19,7 +19,7 @@ class Chunk:
 
     @property
     def arrays(self) -> Arrays:
-        """Valid until the actor is given its next order."""
+        """Valid while the actor works on its next order, until it is given the one after that."""
         return self._arrays
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import os
 import selectors
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 import cloudpickle
@@ -18,7 +20,7 @@ from frameperfect.learn.config import PpoConfig
 from frameperfect.learn.runtime.actor import Hello, Layout, MakeEnvs, Order
 from frameperfect.learn.runtime.fleet import Chunk, Fleet, Lost
 from frameperfect.learn.runtime.messages import pack_hello, receive, send, unpack_facts, unpack_hello
-from frameperfect.learn.runtime.shared import Weights, open_arrays
+from frameperfect.learn.runtime.shared import Weights, open_sides
 from frameperfect.learn.spaces import Arrays
 from frameperfect.learn.value.config import ValueConfig
 from frameperfect.workers.child import Child
@@ -93,7 +95,7 @@ class LocalFleet(Fleet):
         except EOFError:
             return self._replace(i)
         self._chunks[i] += 1
-        return Chunk(i, self._actors[i].arrays, unpack_facts(told))
+        return Chunk(i, next(self._actors[i].sides), unpack_facts(told))
 
     @property
     def pids(self) -> list[int]:
@@ -134,7 +136,7 @@ class LocalFleet(Fleet):
     def _greet(self, i: int) -> Hello:
         actor = self._actors[i]
         hello = unpack_hello(self._hear(i)["hello"])
-        actor.arrays = open_arrays(actor.chunks, hello.layout)
+        actor.sides = itertools.cycle(open_sides(actor.chunks, hello.layout))
         return hello
 
     def _hear(self, i: int) -> dict[str, Any]:
@@ -165,7 +167,8 @@ class _Actor:
     """The host's side of one process."""
 
     def __init__(self, shown: SharedMemory) -> None:
-        self.arrays: Arrays = {}
+        self.sides: Iterator[Arrays] = iter(())
+        """What its chunks lie in, in turn: as the process has it, from its first chunk on."""
         self.chunks = SharedMemory(0)
         self.end, theirs = socket.socketpair()
         with theirs:

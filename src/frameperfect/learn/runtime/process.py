@@ -6,6 +6,7 @@ the weights.
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import sys
@@ -21,7 +22,7 @@ from frameperfect.learn import threads
 from frameperfect.learn.config import PpoConfig
 from frameperfect.learn.runtime.actor import Order, Player, make_player
 from frameperfect.learn.runtime.messages import pack_facts, pack_hello, receive, send, unpack_layout
-from frameperfect.learn.runtime.shared import Weights, open_arrays
+from frameperfect.learn.runtime.shared import Weights, open_sides
 from frameperfect.learn.value.config import ValueConfig
 
 CONFIGS: dict[str, type[PpoConfig] | type[ValueConfig]] = {"ppo": PpoConfig, "value": ValueConfig}
@@ -36,12 +37,12 @@ def serve(end: socket.socket, chunks: SharedMemory, shown: SharedMemory) -> None
     try:
         hello = player.hello()
         send(end, {"hello": pack_hello(hello)})
-        arrays = open_arrays(chunks, hello.layout)
+        sides = itertools.cycle(open_sides(chunks, hello.layout))
         weights = Weights(shown, unpack_layout(receive(end)[0]["weights"]))
         while True:
             order = Order(**receive(end)[0])
             _reload(player, weights)
-            send(end, pack_facts(player.play(arrays, order)))
+            send(end, pack_facts(player.play(next(sides), order)))
     finally:
         player.close()
 

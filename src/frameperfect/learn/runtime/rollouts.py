@@ -54,11 +54,10 @@ class RolloutCrew(Crew):
         ended: list[EpisodeEnd] = []
         for _, chunk in sorted(chunks.items()):
             ended += self.account(chunk, now)
-        rollout = join_rollouts([chunks[i].arrays for i in range(self.fleet.size)], self.device)
         self._ordered = False
         if not self.lockstep:
             self._order_all()
-        return rollout, ended
+        return join_rollouts([chunks[i].arrays for i in range(self.fleet.size)], self.device), ended
 
     def _order_all(self) -> None:
         self.publish(self.network, self.updates)

@@ -227,7 +227,7 @@ class ShardedCrew(ReplayCrew):
         return self.replay
 
     def keep(self, chunk: Chunk) -> None:
-        """See `ReplayCrew`."""
+        """See `ReplayCrew`; whether the actor has to begin anew, its shard says first."""
         assert isinstance(chunk, RayChunk)
         self.replay.take(chunk, self.same_step)
         for actor in self.replay.torn:
@@ -239,3 +239,4 @@ class ShardedCrew(ReplayCrew):
         self.replay.lost = set()
         self.restarts += self.replay.deaths
         self.replay.deaths = 0
+        self.order_next(chunk)

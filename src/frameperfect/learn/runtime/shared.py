@@ -29,6 +29,12 @@ def open_arrays(block: SharedMemory, layout: Layout) -> Arrays:
     return arrays_in(block.array(), placed)
 
 
+def open_sides(block: SharedMemory, layout: Layout) -> tuple[Arrays, Arrays]:
+    """Two of each array, for chunks that take turns: one is read while the other is written."""
+    both = open_arrays(block, {f"{side}.{name}": each for side in "01" for name, each in layout.items()})
+    return {name: both[f"0.{name}"] for name in layout}, {name: both[f"1.{name}"] for name in layout}
+
+
 def empty_arrays(layout: Layout) -> Arrays:
     """The arrays of `layout` in this process alone."""
     return {name: np.zeros(shape, dtype) for name, (shape, dtype) in layout.items()}

@@ -58,8 +58,14 @@ class ReplayCrew(Crew):
         return replay
 
     def keep(self, chunk: Chunk) -> None:
-        """Take a chunk into the replay."""
+        """Take a chunk into the replay, while its actor plays on."""
+        self.order_next(chunk)
         self.rings[chunk.actor].add(chunk.arrays, chunk.facts.begun, self.same_step)
+
+    def order_next(self, chunk: Chunk) -> None:
+        """Let the actor of a chunk play on, where it need not wait for the others."""
+        if not self.lockstep:
+            self.order(chunk.actor)
 
     def epsilon(self, actor: int) -> float:
         """All random at first; then each actor has a chance of its own, from much to little [5]."""
@@ -82,8 +88,6 @@ class ReplayCrew(Crew):
         self.keep(chunk)
         if self.network.vectors.normalise:
             self.seen.append({each.name: chunk.arrays[f"obs.{each.name}"].copy() for each in self.inputs})
-        if not self.lockstep:
-            self.order(chunk.actor)
         return ended
 
     def observe(self) -> None:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from frameperfect.learn.impala import Impala
-from frameperfect.learn.networks import PIXEL_FEATURES, Pixels, Vectors
+from frameperfect.learn.networks import PIXEL_FEATURES, Pixels, Vectors, first_weights
 from frameperfect.learn.spaces import Input
 from frameperfect.learn.value.config import ValueConfig
 
@@ -216,9 +216,8 @@ def _layers(width: int, sizes: tuple[int, ...], activation: str, sigma: float | 
 
 
 def build(inputs: tuple[Input, ...], actions: int, config: ValueConfig, device: Any) -> QNetwork:
-    """The network with the first weights of `config.seed`; torch's own generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
+    """The network with the first weights of `config.seed`."""
+    with first_weights(config.seed):
         network: QNetwork = QNetwork(inputs, actions, config).to(device)
     network.tie_noise()
     return network
