@@ -68,7 +68,7 @@ def test_a_missing_server_names_its_package(monkeypatch: pytest.MonkeyPatch) -> 
         ({"players": "many"}, "a number from 1 to 16"),
         ({"port": "99999"}, "a port from 1 to 65535"),
         ({"speed": "2"}, "no option 'speed'; it has map, players, port, client, tracking"),
-        ({"tracking": "luck"}, "'compare', or nothing"),
+        ({"tracking": "luck"}, "give 'fork', 'compare' or nothing"),
     ],
 )
 def test_a_wrong_option_is_named(options: dict[str, str], says: str) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import signal
 import struct
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -224,14 +226,14 @@ def test_fresh_processes_play_alike_for_twenty_thousand_ticks(map_name: str) -> 
 # -- states ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("tracking", ["", "compare"])
+@pytest.mark.parametrize("tracking", ["", "fork", "compare"])
 def test_futures_are_equal_across_slots(tracking: str) -> None:
     """However pages are tracked; more states than there are slots, so that some are replayed."""
     rng = np.random.default_rng(1)
     with NativeMachine(spec("Tutorial", 3, tracking=tracking)) as machine:
-        assert not tracking or machine.tracking == "comparing"
+        assert machine.tracking == {"fork": "fork", "compare": "comparing"}.get(tracking, machine.tracking)
         states, futures = [], []
-        for _ in range(lockstep.SLOTS + 8 if not tracking else 6):
+        for _ in range(lockstep.SLOTS + 8 if tracking != "compare" else 6):
             machine.advance(rng.integers(1 << 13, size=3).astype(np.uint32), 7)
             states.append(machine.save())
             futures.append(machine.hash())
@@ -245,6 +247,19 @@ def test_futures_are_equal_across_slots(tracking: str) -> None:
             machine.advance(inputs, 30)
             assert machine.hash() == one
         assert machine.measure().slot_bytes < 8 << 20
+
+
+def test_the_process_that_tells_what_was_written_holds_nothing_and_goes_with_the_game() -> None:
+    with NativeMachine(spec("Tutorial", 1, tracking="fork")) as machine:
+        machine.save()
+        (child,) = Path(f"/proc/{machine.pid}/task/{machine.pid}/children").read_text().split()
+        bystander = Path("/proc") / child
+        assert not list((bystander / "fd").iterdir())
+        os.kill(machine.pid, signal.SIGKILL)
+        until = time.monotonic() + 10
+        while bystander.exists() and time.monotonic() < until:
+            time.sleep(0.01)
+        assert not bystander.exists()
 
 
 def test_a_state_whose_inputs_lead_elsewhere_is_refused(machine: NativeMachine) -> None:

@@ -303,6 +303,24 @@ def test_states_and_chance(program: Path) -> None:
         assert told(another) | {"drawn": after["drawn"]} == after
 
 
+@pytest.mark.parametrize("tracking", ["", "fork", "compare"])
+@pytest.mark.parametrize("way", ["forks", "returns"])
+def test_states_of_a_game_that_forks_or_gives_memory_back(program: Path, way: str, tracking: str) -> None:
+    rng = np.random.default_rng(2)
+    with open_square(program, way, "poll", tracking=tracking) as machine:
+        states, futures = [], []
+        for _ in range(12):
+            machine.advance("Right", int(rng.integers(1, 20)))
+            states.append(machine.save())
+            machine.advance("Down", 7)
+            futures.append(told(machine))
+            machine.restore(states[-1])
+        for place in rng.permutation(len(states)).tolist() * 2:
+            machine.restore(states[place])
+            machine.advance("Down", 7)
+            assert told(machine) == futures[place]
+
+
 def test_a_game_that_ends_by_itself_waits_for_a_reset(program: Path) -> None:
     with open_square(program, "renderer", "poll", frames="20") as machine:
         machine.advance("Right", 50)

@@ -8,7 +8,7 @@
 
 namespace frameperfect::hook {
 
-inline constexpr uint32_t kHookVersion = 5;
+inline constexpr uint32_t kHookVersion = 6;
 
 // What the host puts into the game's environment: "version:channel:views:players:network", numbers all.
 inline constexpr char kVariable[] = "FRAMEPERFECT_HOOK";
@@ -56,7 +56,7 @@ struct Input {
 
 struct Hello {
   uint32_t version;
-  uint32_t tracking;  // states find written pages by: 0 comparing, 1 the kernel's write protection
+  uint32_t tracking;  // states find written pages by: 0 comparing, 1 the kernel's write protection, 2 a fork
   uint64_t base;      // where the program is loaded
 };
 

@@ -16,6 +16,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "hook/bystander.hpp"
 #include "hook/clock.hpp"
 
 namespace frameperfect::hook {
@@ -71,6 +72,12 @@ int for_other_tasks(Each&& each) {
   return count;
 }
 
+uint64_t word_at(const uint8_t* page, size_t index) {
+  uint64_t word;
+  std::memcpy(&word, page + index * sizeof(word), sizeof(word));
+  return word;
+}
+
 bool others_asleep(int* count) {
   bool asleep = true;
   *count = for_other_tasks([&](const char* task) {
@@ -123,9 +130,12 @@ States* States::make() {
   nothing.category_mask = nothing.return_mask = kPageIsWritten;
   const bool can = states->userfault_ >= 0 && ioctl(states->userfault_, UFFDIO_API, &api) == 0 &&
                    ioctl(states->pagemap_, kPagemapScan, &nothing) == 0;
-  const char* asked = std::getenv("FRAMEPERFECT_HOOK_TRACKING");
-  const bool refused = asked != nullptr && std::strcmp(asked, "compare") == 0;
-  states->tracking_ = can && !refused ? Tracking::kWriteProtect : Tracking::kCompare;
+  const char* told = std::getenv("FRAMEPERFECT_HOOK_TRACKING");
+  const std::string asked = told == nullptr ? "" : told;
+  if (can && asked.empty())
+    states->tracking_ = Tracking::kWriteProtect;
+  else if (asked != "compare" && bystander_tells(states->pagemap_))
+    states->tracking_ = Tracking::kFork;
   the_states = states;
   return states;
 }
@@ -174,13 +184,28 @@ void States::take_base() {
     for (size_t page = 0; page < segment_[i].size / kPage; page += kLook)
       find_touched(segment_[i], page, touched_ + segment_[i].first + page);
   if (tracking_ == Tracking::kWriteProtect && !protect()) tracking_ = Tracking::kCompare;
+  if (tracking_ == Tracking::kFork && start_bystander() < 0) tracking_ = Tracking::kCompare;
+  word_ = static_cast<uint16_t*>(shared_pages((tracked_ / kPage + 1) * sizeof(uint16_t)));
   for (size_t i = 0; i < segments_; ++i) {
     const Segment& segment = segment_[i];
-    for (size_t page = 0; page < segment.size / kPage; ++page)
-      if (touched_[segment.first + page] != 0)
-        std::memcpy(segment.base + page * kPage, segment.start + page * kPage, kPage);
+    for (size_t page = 0; page < segment.size / kPage; ++page) {
+      if (touched_[segment.first + page] == 0) continue;
+      std::memcpy(segment.base + page * kPage, segment.start + page * kPage, kPage);
+      find_word(segment.first + page, segment.base + page * kPage);
+    }
   }
   based_ = true;
+}
+
+// Looked for at another place in every page: words at the same place of all would share a corner of the
+// cache.
+void States::find_word(size_t page, const uint8_t* base) {
+  constexpr size_t kWords = kPage / sizeof(uint64_t);
+  word_[page] = kNoWord;
+  for (size_t i = 0; i < kWords && word_[page] == kNoWord; ++i) {
+    const size_t word = (i + 8 * page) % kWords;
+    if (word_at(base, word) != 0) word_[page] = static_cast<uint16_t>(word);
+  }
 }
 
 bool States::protect() {
@@ -210,10 +235,15 @@ size_t States::find_touched(const Segment& segment, size_t first, uint8_t* touch
   const auto* here = reinterpret_cast<const uint8_t*>(&count);  // our own stack grows on meanwhile
   const bool whole = segment.file || (segment.start <= here && here < segment.start + segment.size);
   uint64_t entries[kLook];
-  const auto at = static_cast<off_t>((reinterpret_cast<uintptr_t>(segment.start) / kPage + first) * 8);
-  const bool known = !whole && pread(pagemap_, entries, count * 8, at) == static_cast<ssize_t>(count * 8);
+  const bool known = !whole && read_pagemap(segment, first, count, entries);
   for (size_t i = 0; i < count; ++i) touched[i] = !known || (entries[i] & (kPresent | kSwapped)) != 0;
   return count;
+}
+
+bool States::read_pagemap(const Segment& segment, size_t first, size_t count, uint64_t* entries) const {
+  const size_t size = count * sizeof(uint64_t);
+  const size_t at = (reinterpret_cast<uintptr_t>(segment.start) / kPage + first) * sizeof(uint64_t);
+  return pread(pagemap_, entries, size, static_cast<off_t>(at)) == static_cast<ssize_t>(size);
 }
 
 void States::check_shape() const {
@@ -266,9 +296,31 @@ void States::compare(const Segment& segment) {
   }
 }
 
+void States::ask_pagemap(const Segment& segment) {
+  uint64_t entries[kLook];
+  for (size_t first = 0; first < segment.size / kPage; first += kLook) {
+    const size_t count = std::min(segment.size / kPage - first, kLook);
+    if (!read_pagemap(segment, first, count, entries))
+      throw std::runtime_error("the kernel did not say which pages were written");
+    for (size_t i = 0; i < count; ++i) {
+      const size_t page = first + i;
+      const bool empty = touched_[segment.first + page] == 0;
+      const uint16_t word = empty ? kNoWord : word_[segment.first + page];
+      // Given back and read since: zeroes that are nobody's. Where the base is zero too, that changed
+      // nothing.
+      const bool given_back = word != kNoWord && word_at(segment.start + page * kPage, word) == 0;
+      if (written_since(entries[i], empty) || given_back) mark(segment, page);
+    }
+  }
+}
+
 void States::update_hot() {
-  for (size_t i = 0; i < segments_; ++i)
-    tracking_ == Tracking::kWriteProtect ? scan(segment_[i]) : compare(segment_[i]);
+  const bool compares = tracking_ == Tracking::kCompare || (tracking_ == Tracking::kFork && forked());
+  for (size_t i = 0; i < segments_; ++i) {
+    if (compares) compare(segment_[i]);
+    if (tracking_ == Tracking::kWriteProtect) scan(segment_[i]);
+    if (tracking_ == Tracking::kFork) ask_pagemap(segment_[i]);
+  }
 }
 
 // -- slots -----------------------------------------------------------------------------------------------

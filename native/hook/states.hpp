@@ -3,8 +3,8 @@
 // The first save copies all such memory: the base. From then on only pages that were ever written since count
 // (the hot ones); a slot holds those, and going back copies them from the slot, or from the base where the
 // slot is older than their first write. Which pages were written the kernel tells (userfaultfd write
-// protection that resolves itself, and PAGEMAP_SCAN: Linux 6.7); elsewhere every page that was ever touched
-// is compared with the base.
+// protection that resolves itself, and PAGEMAP_SCAN: Linux 6.7), or a process forked with the base
+// (bystander.hpp); elsewhere every page that was ever touched is compared with the base.
 //
 // All bookkeeping, and whatever else must not go back in time (the channel to the host), lies in shared
 // mappings, which no state covers. Memory that the program maps later is in no state: `save` and `restore`
@@ -16,7 +16,7 @@
 
 namespace frameperfect::hook {
 
-enum class Tracking : uint32_t { kCompare = 0, kWriteProtect = 1 };
+enum class Tracking : uint32_t { kCompare = 0, kWriteProtect = 1, kFork = 2 };
 
 inline constexpr int kMaxSlots = 256;
 
@@ -25,9 +25,11 @@ void* shared_pages(size_t size);
 
 class States {
  public:
-  // Lives in shared_pages. `tracking` may be lowered to comparing.
+  // Lives in shared_pages.
   static States* make();
 
+  // The best of what the kernel can, or what FRAMEPERFECT_HOOK_TRACKING asks for where that is less. Where it
+  // fails the first save, states compare.
   Tracking tracking() const { return tracking_; }
 
   // True when it returns from saving, false when it returns because somebody went back to this slot. Throws
@@ -48,6 +50,7 @@ class States {
   static constexpr size_t kMaxSegments = 1024;
   static constexpr size_t kMaxHot = 1 << 16;  // 256 MiB a slot
   static constexpr size_t kLook = 512;        // pages that are asked about at once
+  static constexpr uint16_t kNoWord = 0xffff;
 
   struct Segment {
     uint8_t* start;
@@ -67,6 +70,7 @@ class States {
   };
 
   void take_base();
+  void find_word(size_t page, const uint8_t* base);
   void find_segments(Segment* out, size_t& count) const;
   size_t find_touched(const Segment& segment, size_t first, uint8_t* touched) const;
   bool protect();
@@ -74,6 +78,8 @@ class States {
   void update_hot();
   void scan(const Segment& segment);
   void compare(const Segment& segment);
+  void ask_pagemap(const Segment& segment);
+  bool read_pagemap(const Segment& segment, size_t first, size_t count, uint64_t* entries) const;
   void mark(const Segment& segment, size_t page);
   [[noreturn]] void go_back();
   static void go_back_entry();
@@ -88,6 +94,7 @@ class States {
   Segment segment_[kMaxSegments];
   uint64_t tracked_;
   uint8_t* touched_;  // pages that held something at the base
+  uint16_t* word_;    // of each page, one of its words that was not zero at the base; kNoWord: none
   uint8_t* is_hot_;
   size_t hot_;
   Page page_[kMaxHot];

@@ -2,15 +2,21 @@
 #include "tests/hook_tests.hpp"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
+#include <csignal>
 #include <cstring>
 #include <limits>
 #include <optional>
 #include <random>
 #include <vector>
 
+#include "hook/bystander.hpp"
 #include "hook/grid.hpp"
 #include "hook/huffman.hpp"
 #include "hook/person.hpp"
@@ -356,4 +362,55 @@ void the_way_to_the_finish_is_the_shortest() {
       CHECK(grid.to_finish(x, y) == (way[cell] < never ? way[cell] : -1));
     }
   }
+}
+
+void pages_written_since_a_fork_are_told() {
+  constexpr size_t kPage = 4096, kPages = 256;
+  const int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+  CHECK(bystander_tells(pagemap));
+  Random random(6);
+  for (int round = 0; round < 20; ++round) {
+    void* made = mmap(nullptr, kPages * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(made != MAP_FAILED);
+    auto* bytes = static_cast<volatile uint8_t*>(made);
+    std::vector<bool> full(kPages), written(kPages), returned(kPages);
+    for (size_t page = 0; page < kPages; ++page) {
+      full[page] = random() % 2 == 0;
+      if (full[page]) bytes[page * kPage + random() % kPage] = 1;
+    }
+    const pid_t bystander = start_bystander();
+    CHECK(bystander > 0);
+    for (int step = 0; step < 100; ++step) {
+      const size_t page = random() % kPages;
+      switch (random() % 3) {
+        case 0:  // reading is not writing; of a page given back it can't be told, see `States`
+          if (!returned[page]) static_cast<void>(bytes[page * kPage]);
+          break;
+        case 1:
+          bytes[page * kPage + random() % kPage] = 2;
+          written[page] = true;
+          returned[page] = false;
+          break;
+        default:
+          madvise(static_cast<uint8_t*>(made) + page * kPage, kPage, MADV_DONTNEED);
+          written[page] = full[page];  // zero again, as it was if it was empty
+          returned[page] = true;
+      }
+    }
+    uint64_t entries[kPages];
+    const auto at = static_cast<off_t>(reinterpret_cast<uintptr_t>(made) / kPage * sizeof(uint64_t));
+    CHECK(pread(pagemap, entries, sizeof(entries), at) == sizeof(entries));
+    for (size_t page = 0; page < kPages; ++page)
+      CHECK(written_since(entries[page], !full[page]) == written[page]);
+    kill(bystander, SIGKILL);
+    CHECK(waitpid(bystander, nullptr, __WALL) == bystander);
+    munmap(made, kPages * kPage);
+  }
+  CHECK(!forked());
+  const pid_t child = fork();
+  if (child == 0) _exit(0);
+  CHECK(waitpid(child, nullptr, 0) == child);
+  CHECK(forked());
+  CHECK(!forked());
+  close(pagemap);
 }

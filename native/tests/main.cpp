@@ -353,6 +353,7 @@ int main(int argc, char** argv) {
   RUN(a_person_survives_any_packet)
   RUN(rays_end_where_small_steps_do)
   RUN(the_way_to_the_finish_is_the_shortest)
+  RUN(pages_written_since_a_fork_are_told)
   RUN(any_code_has_whole_instructions_or_none)
   RUN(any_memory_is_scanned_inside_its_bounds)
   RUN(two_threads_take_turns)

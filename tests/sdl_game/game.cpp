@@ -1,6 +1,12 @@
 // A game on SDL 2 that does what games do: a square that keys, mouse and controller move, chance, a clock, a
-// picture by whichever way argv[1] names ("renderer", "surface", "gl", "busy"). SDL is declared by hand: no
-// headers are needed to build it.
+// picture by whichever way argv[1] names ("renderer", "surface", "gl", "busy"). One that "forks" or "returns"
+// (with a renderer) writes all over some memory, and starts processes or gives memory back to the system. SDL
+// is declared by hand: no headers are needed to build it.
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -41,11 +47,36 @@ struct State {
 };
 State* volatile state_of_game = nullptr;
 
+// A word in each of many pages; `seen` is of those that were read last.
+struct Field {
+  static constexpr size_t kPage = 512, kPages = 256;
+  uint64_t* words = static_cast<uint64_t*>(
+      mmap(nullptr, kPages * kPage * 8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+
+  Field() {
+    for (size_t page = 0; page < kPages; page += 2) words[page * kPage + page] = page + 1;
+  }
+
+  uint32_t step(uint32_t frame, bool forks) {
+    for (int i = 0; i < 4; ++i) words[(std::rand() % kPages) * kPage + std::rand() % kPage] = frame;
+    if (forks && frame % 40 == 20 && fork() == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      for (;;) pause();
+    }
+    if (!forks && frame % 40 == 30)
+      madvise(words + (std::rand() % 200) * kPage, 50 * kPage * 8, MADV_DONTNEED);
+    uint64_t seen = 0;
+    for (size_t i = 0; i < kPages * kPage; ++i) seen = seen * 31 + words[i];
+    return static_cast<uint32_t>(seen ^ seen >> 32);
+  }
+};
+
 static constexpr int kWidth = 160, kHeight = 120;
 
 int main(int count, char** words) {
   const char* way = count > 1 ? words[1] : "renderer";
   const int frames = count > 2 ? std::atoi(words[2]) : 1 << 30;
+  const bool forks = std::strcmp(way, "forks") == 0, returns = std::strcmp(way, "returns") == 0;
   const bool gl = std::strcmp(way, "gl") == 0, surface = std::strcmp(way, "surface") == 0;
   if (SDL_Init(0x20 | 0x2000) != 0) return 2;
   void* window = SDL_CreateWindow("square", 0, 0, kWidth, kHeight, gl ? 2 : 0);
@@ -54,6 +85,7 @@ int main(int count, char** words) {
   if (gl && SDL_GL_CreateContext(window) == nullptr) return 2;
   state_of_game = new State{};
   State& state = *state_of_game;
+  Field field;
   state.x = state.y = 40;
   std::srand(static_cast<unsigned>(std::time(nullptr)));
   const uint8_t* keys = SDL_GetKeyboardState(nullptr);
@@ -81,6 +113,7 @@ int main(int count, char** words) {
     state.chance = static_cast<uint32_t>(std::rand());
     state.ticks = SDL_GetTicks();
     ++state.frames;
+    if (forks || returns) state.chance = field.step(state.frames, forks);
     const int square[] = {state.x, state.y, 10, 10};
     if (renderer != nullptr) {
       SDL_SetRenderDrawColor(renderer, 0, 0, 100, 255);

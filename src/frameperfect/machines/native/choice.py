@@ -69,8 +69,8 @@ def _options(spec: MachineSpec, known: Mapping[str, str]) -> dict[str, str]:
     if unknown := set(spec.options) - set(known):
         raise MachineError(f"{_name(spec)} has no option '{min(unknown)}'; it has {', '.join(known)}")
     options = {**known, **spec.options}
-    if options["tracking"] not in ("", "compare"):
-        raise MachineError(f"tracking = '{options['tracking']}': give 'compare', or nothing")
+    if options["tracking"] not in ("", "fork", "compare"):
+        raise MachineError(f"tracking = '{options['tracking']}': give 'fork', 'compare' or nothing")
     return options
 
 

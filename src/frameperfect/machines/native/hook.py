@@ -24,7 +24,7 @@ from frameperfect._native import Channel, SharedMemory
 from frameperfect.errors import MachineCrashed, MachineError
 from frameperfect.workers.child import Program
 
-VERSION = 5
+VERSION = 6
 MAX_PLAYERS = 16
 RECORD_SIZE = 160
 RECORDS_AT, WATCHED_AT = 4096, 8192
@@ -146,7 +146,7 @@ class HookedGame:
         players: how many virtual players it can have, 1 to 16.
         network: real players on this machine may join as well; without it, the game has no socket at all.
         environment: of the game, besides what the hook needs.
-        tracking: "compare" keeps states from using the kernel's write protection.
+        tracking: how states find pages where the kernel could do better: "fork" or "compare".
         library, version: of the hook.
         starting: seconds that the game may take to its first frame.
         views: bytes of memory to share with it.
@@ -216,9 +216,9 @@ class HookedGame:
         """The first answer of the game; raises MachineCrashed or TimeoutError where none comes."""
         self.post(Op.HELLO)
         _, reply = self._receive(seconds)
-        _, compare_or_protect, self.base = _HELLO.unpack(reply)
+        _, tracking, self.base = _HELLO.unpack(reply)
         self.pointer_size = ctypes.sizeof(ctypes.c_void_p)  # the hook is built with us
-        self.tracking = ("comparing", "write-protect")[compare_or_protect]
+        self.tracking = ("comparing", "write-protect", "fork")[tracking]
 
     @property
     def pid(self) -> int:

@@ -64,8 +64,8 @@ class NativeMachine(LockstepMachine):
         players = options["players"]
         if not (players.isdecimal() and 1 <= int(players) <= MAX_PLAYERS):
             raise MachineError(f"players = '{players}': give a number from 1 to {MAX_PLAYERS}")
-        if options["tracking"] not in ("", "compare"):
-            raise MachineError(f"tracking = '{options['tracking']}': give 'compare', or nothing")
+        if options["tracking"] not in ("", "fork", "compare"):
+            raise MachineError(f"tracking = '{options['tracking']}': give 'fork', 'compare' or nothing")
         self.players = int(players)
         self.controllers = (PLAYER,) * self.players
         self.frame_rate = TICK_RATE
