@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -295,10 +296,47 @@ def test_opening_again_and_again_leaves_nothing_behind(roms: dict[str, Path]) ->
     for _ in range(40):
         with boot(roms, "Nes") as machine:
             machine.advance(1)
+    del machine  # its views keep the core, and the core's folder
     assert open_files() == before
 
 
 # -- memory ----------------------------------------------------------------------------------------
+
+
+def test_what_a_killed_process_left_is_swept_and_a_living_one_keeps_its_folder(
+    roms: dict[str, Path], tmp_path: Path
+) -> None:
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from frameperfect.machine import MachineSpec, open_machine\n"
+        "m = open_machine(MachineSpec('libretro', Path(sys.argv[1]), system='Nes'))\n"
+        "print(flush=True)\n"
+        "input()\n"
+        "m.close()\n"
+    )
+
+    def begin() -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, str(roms["Nes"])], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            text=True, env={**os.environ, "TMPDIR": str(tmp_path)},
+        )  # fmt: skip
+        assert process.stdout is not None
+        process.stdout.readline()
+        return process
+
+    with begin() as killed:
+        (left,) = tmp_path.iterdir()
+        killed.kill()
+    assert left.exists()
+    with begin() as living:
+        (held,) = tmp_path.iterdir()
+        assert held != left
+        with begin() as other:
+            assert held in tmp_path.iterdir()
+            other.communicate("\n")
+        living.communicate("\n")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_view_kept_over_reset_and_close_stays_readable(roms: dict[str, Path]) -> None:

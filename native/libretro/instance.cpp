@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 
 namespace frameperfect::libretro {
 namespace fs = std::filesystem;
@@ -96,10 +97,7 @@ void Instance::unload() noexcept {
   loaded_ = initialised_ = false;
   library.reset();
   forget_instance(this);
-  if (!temporary_.empty()) {
-    std::error_code ignored;  // a folder left behind in the temporary directory does no harm
-    fs::remove_all(temporary_, ignored);
-  }
+  own_folder_.reset();
 }
 
 size_t Instance::hidden_bytes() const {
@@ -197,17 +195,8 @@ void Instance::list_memory() {
 const std::string& Instance::save_directory() {
   if (!setup.save_directory.empty()) return setup.save_directory;
   // Two machines must not share what cores write by themselves, and a power-on finds an empty folder.
-  if (save_directory_.empty()) {
-    std::error_code failed;
-    std::string name = (fs::temp_directory_path(failed) / "frameperfect-XXXXXX").string();
-    if (!failed && ::mkdtemp(name.data())) {
-      temporary_ = name;
-      save_directory_ = name;
-    } else {
-      save_directory_ = ".";
-    }
-  }
-  return save_directory_;
+  if (!own_folder_) own_folder_.emplace();
+  return own_folder_->path();
 }
 
 void Instance::run(std::span<const PortState> given, bool video) {

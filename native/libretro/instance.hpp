@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <cstdlib>
 #include <deque>
-#include <filesystem>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -16,6 +15,7 @@
 #include "libretro/library.hpp"
 #include "libretro/libretro_api.hpp"
 #include "libretro/options.hpp"
+#include "libretro/own_folder.hpp"
 
 namespace frameperfect::libretro {
 
@@ -136,8 +136,7 @@ struct Instance {
   void measure_state(size_t size);
 
   bool initialised_ = false, loaded_ = false;
-  std::filesystem::path temporary_;
-  std::string save_directory_;
+  std::optional<OwnFolder> own_folder_;
   std::vector<uint8_t> kept_pixels_;
   size_t capacity_ = 0;     // of a whole state; 0: not asked yet, or the core varies it
   size_t end_ = 0;          // how far the core writes, as far as seen
