@@ -205,7 +205,7 @@ def test_a_file_gives_back_what_was_kept_and_damage_is_told(
     whole = path.read_bytes()
     for spoiled in (b"", b"PK", whole[: len(whole) // 2], b"\0" * 100):
         path.write_bytes(spoiled)
-        with pytest.raises(EnvError, match="record it anew"):
+        with pytest.raises(EnvError, match="makes a file of them"):
             Demonstrations.load(path)
     path.write_bytes(whole)
     monkeypatch.setattr("frameperfect.env.demonstrations.MOST_BYTES", 100)

@@ -135,7 +135,8 @@ class Demonstrations:
             ) from None
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as wrong:
             raise EnvError(
-                f"{path} is damaged, or holds no demonstrations ({wrong}); record it anew"
+                f"{path} is damaged, or holds no demonstrations ({wrong}); "
+                "`frameperfect demonstrations GAME MOVIE` makes a file of them"
             ) from None
         found.check(str(path))
         return found

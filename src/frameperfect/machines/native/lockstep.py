@@ -21,8 +21,9 @@ from frameperfect.machines.native.history import History, seal, unseal
 from frameperfect.machines.native.hook import HookedGame, Measure, Op
 from frameperfect.memory import Span
 
-SLOTS = 32
-"""States that a machine keeps in the game's process; the one unused longest makes room."""
+SLOTS = 72
+"""States that a machine keeps in the game's process; the one unused longest makes room. More than two
+for each of go-explore's 32 lanes: what a lane has reached is still there when its turn comes again."""
 POWER_ON = 0
 """The slot that holds the machine's first moment."""
 
