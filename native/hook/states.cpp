@@ -32,7 +32,7 @@ struct PagemapScan {
   uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
 };
 constexpr unsigned long kPagemapScan = _IOWR('f', 16, PagemapScan);
-constexpr uint64_t kPageIsWritten = 1 << 1;
+constexpr uint64_t kPageIsWritten = 1 << 1, kPageIsPresent = 1 << 3, kPageIsSwapped = 1 << 4;
 constexpr uint64_t kWpUnpopulated = 1 << 13, kWpAsync = 1 << 15;  // UFFD_FEATURE_*
 
 constexpr size_t kStackSize = 256 << 10;
@@ -183,6 +183,7 @@ void States::take_base() {
   for (size_t i = 0; i < segments_; ++i)
     for (size_t page = 0; page < segment_[i].size / kPage; page += kLook)
       find_touched(segment_[i], page, touched_ + segment_[i].first + page);
+  find_ranges();
   if (tracking_ == Tracking::kWriteProtect && !protect()) tracking_ = Tracking::kCompare;
   if (tracking_ == Tracking::kFork && start_bystander() < 0) tracking_ = Tracking::kCompare;
   word_ = static_cast<uint16_t*>(shared_pages((tracked_ / kPage + 1) * sizeof(uint16_t)));
@@ -208,6 +209,33 @@ void States::find_word(size_t page, const uint8_t* base) {
   }
 }
 
+void States::find_ranges() {
+  ranges_ = 0;
+  for (size_t i = 0; i < segments_; ++i) {
+    const size_t pages = segment_[i].size / kPage;
+    const uint8_t* touched = touched_ + segment_[i].first;
+    const auto add = [&](size_t first, size_t end, bool full) {
+      if (first < end) range_[ranges_++] = {&segment_[i], first, end - first, full};
+    };
+    for (size_t at = 0; at < pages;) {
+      size_t begin = at;
+      while (begin < pages && touched[begin] == 0) ++begin;
+      // The last ones that there is room for are taken for full: that is slower, and no less exact.
+      const bool last = ranges_ + 2 * (kMaxSegments - i) >= kMaxRanges;
+      if (last) begin = at;
+      size_t end = last ? pages : begin, gap = 0;
+      for (size_t page = end; page < pages && gap < kGap; ++page) {
+        gap = touched[page] == 0 ? gap + 1 : 0;
+        if (gap == 0) end = page + 1;
+      }
+      add(at, begin, false);
+      add(begin, end, true);
+      at = end;
+    }
+  }
+}
+
+// Full ranges alone: in an empty one whatever is there was written.
 bool States::protect() {
   for (size_t i = 0; i < segments_; ++i) {
     const Segment& segment = segment_[i];
@@ -216,10 +244,12 @@ bool States::protect() {
     watch.mode = UFFDIO_REGISTER_MODE_WP;
     if (ioctl(userfault_, UFFDIO_REGISTER, &watch) != 0) return false;
   }
-  for (size_t i = 0; i < segments_; ++i) {
-    const Segment& segment = segment_[i];
+  for (size_t i = 0; i < ranges_; ++i) {
+    const Range& range = range_[i];
+    if (!range.full) continue;
     uffdio_writeprotect guard{};
-    guard.range = {reinterpret_cast<uint64_t>(segment.start), segment.size};
+    guard.range = {reinterpret_cast<uint64_t>(range.segment->start + range.first * kPage),
+                   range.count * kPage};
     guard.mode = UFFDIO_WRITEPROTECT_MODE_WP;
     if (ioctl(userfault_, UFFDIO_WRITEPROTECT, &guard) != 0) return false;
   }
@@ -262,10 +292,11 @@ void States::mark(const Segment& segment, size_t page) {
   page_[hot_++] = {segment.start + page * kPage, segment.base + page * kPage};
 }
 
-void States::scan(const Segment& segment) {
+void States::scan(const Range& range) {
+  const Segment& segment = *range.segment;
   PageRegion regions[256];
-  uint64_t at = reinterpret_cast<uint64_t>(segment.start);
-  const uint64_t end = at + segment.size;
+  uint64_t at = reinterpret_cast<uint64_t>(segment.start + range.first * kPage);
+  const uint64_t end = at + range.count * kPage;
   while (at < end) {
     PagemapScan ask{};
     ask.size = sizeof(ask);
@@ -274,6 +305,7 @@ void States::scan(const Segment& segment) {
     ask.vec = reinterpret_cast<uint64_t>(regions);
     ask.vec_len = 256;
     ask.category_mask = ask.return_mask = kPageIsWritten;
+    if (!range.full) ask.category_anyof_mask = kPageIsPresent | kPageIsSwapped;
     const int found = ioctl(pagemap_, kPagemapScan, &ask);
     if (found < 0) throw std::runtime_error("the kernel did not say which pages were written");
     for (int i = 0; i < found; ++i)
@@ -315,10 +347,13 @@ void States::ask_pagemap(const Segment& segment) {
 }
 
 void States::update_hot() {
-  const bool compares = tracking_ == Tracking::kCompare || (tracking_ == Tracking::kFork && forked());
+  if (tracking_ == Tracking::kWriteProtect) {
+    for (size_t i = 0; i < ranges_; ++i) scan(range_[i]);
+    return;
+  }
+  const bool compares = tracking_ == Tracking::kCompare || forked();
   for (size_t i = 0; i < segments_; ++i) {
     if (compares) compare(segment_[i]);
-    if (tracking_ == Tracking::kWriteProtect) scan(segment_[i]);
     if (tracking_ == Tracking::kFork) ask_pagemap(segment_[i]);
   }
 }

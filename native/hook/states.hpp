@@ -51,6 +51,8 @@ class States {
   static constexpr size_t kMaxHot = 1 << 16;  // 256 MiB a slot
   static constexpr size_t kLook = 512;        // pages that are asked about at once
   static constexpr uint16_t kNoWord = 0xffff;
+  static constexpr size_t kMaxRanges = 8 * kMaxSegments;
+  static constexpr size_t kGap = 64;  // empty pages that part two ranges
 
   struct Segment {
     uint8_t* start;
@@ -58,6 +60,12 @@ class States {
     bool file;      // backed by one: a page not yet touched is not zero
     uint8_t* base;  // the copy
     size_t first;   // its first page among all
+  };
+  // Pages of a segment that held something at the base, a few empty ones among them; or that were empty.
+  struct Range {
+    const Segment* segment;
+    size_t first, count;
+    bool full;
   };
   struct Page {
     uint8_t* here;
@@ -73,10 +81,11 @@ class States {
   void find_word(size_t page, const uint8_t* base);
   void find_segments(Segment* out, size_t& count) const;
   size_t find_touched(const Segment& segment, size_t first, uint8_t* touched) const;
+  void find_ranges();
   bool protect();
   void check_shape() const;
   void update_hot();
-  void scan(const Segment& segment);
+  void scan(const Range& range);
   void compare(const Segment& segment);
   void ask_pagemap(const Segment& segment);
   bool read_pagemap(const Segment& segment, size_t first, size_t count, uint64_t* entries) const;
@@ -92,6 +101,8 @@ class States {
   uintptr_t heap_end_;  // at the base
   size_t segments_;
   Segment segment_[kMaxSegments];
+  size_t ranges_;
+  Range range_[kMaxRanges];
   uint64_t tracked_;
   uint8_t* touched_;  // pages that held something at the base
   uint16_t* word_;    // of each page, one of its words that was not zero at the base; kNoWord: none
