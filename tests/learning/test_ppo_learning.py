@@ -37,8 +37,8 @@ TASKS: dict[str, Task] = {
         "CartPole-v1",
         # actor and critic share the LSTM: rewards are scaled, or the critic's gradient drowns the actor's
         PpoConfig(
-            steps=100_000, rollout_steps=64, batch_size=128, gamma=0.98, gae_lambda=0.8, learning_rate=1e-3,
-            lstm=64, hidden=(64,), normalise_rewards=True,
+            steps=100_000, rollout_steps=64, batch_size=128, gamma=0.98, gae_lambda=0.8, learning_rate=5e-4,
+            clip_range_decay=True, lstm=64, hidden=(64,), normalise_rewards=True,
         ),
         475,
     ),
