@@ -4,7 +4,6 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <chrono>
@@ -36,32 +35,8 @@ Bytes array_of(SharedMemory& memory) {
 // between two sleeps of this one, interrupts nothing here: it only leaves a mark that somebody must look at.
 constexpr double kSignalSeconds = 0.1;
 
-// Keeps the calling thread on one processor while it lives; where it may not be there, it stays free.
-class Beside {
- public:
-  explicit Beside(int processor) {
-    if (processor < 0 || processor >= CPU_SETSIZE) return;
-    if (sched_getaffinity(0, sizeof(anywhere_), &anywhere_) != 0 || !CPU_ISSET(processor, &anywhere_)) return;
-    cpu_set_t here;
-    CPU_ZERO(&here);
-    CPU_SET(processor, &here);
-    pinned_ = sched_setaffinity(0, sizeof(here), &here) == 0;
-  }
-  Beside(const Beside&) = delete;
-  Beside& operator=(const Beside&) = delete;
-  ~Beside() {
-    if (pinned_) sched_setaffinity(0, sizeof(anywhere_), &anywhere_);
-  }
-
- private:
-  cpu_set_t anywhere_;
-  bool pinned_ = false;
-};
-
 // The next message as (code, bytes); None after the timeout; EOFError when the other process has ended.
-std::optional<std::pair<uint32_t, nb::bytes>> receive(Channel& channel, std::optional<double> timeout,
-                                                      int processor) {
-  const Beside beside(processor);
+std::optional<std::pair<uint32_t, nb::bytes>> receive(Channel& channel, std::optional<double> timeout) {
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
   for (;;) {
@@ -112,10 +87,8 @@ void bind_channel(nb::module_& m) {
             channel.post(code, {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
           },
           nb::arg("code"), nb::arg("message") = nb::bytes("", 0), "Send a request, or the reply to one.")
-      .def("receive", &receive, nb::arg("timeout") = nb::none(), nb::arg("processor") = -1,
-           "(code, message); None after `timeout` seconds; EOFError when the other process has ended. The "
-           "thread "
-           "waits on `processor`, where one is given and it may be there.");
+      .def("receive", &receive, nb::arg("timeout") = nb::none(),
+           "(code, message); None after `timeout` seconds; EOFError when the other process has ended.");
 
   m.def("end_with_parent", &frameperfect::channel::end_with_parent, nb::arg("pid"),
         "End this process, whatever it does, as soon as its parent `pid` has ended.");

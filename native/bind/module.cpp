@@ -6,6 +6,7 @@ NB_MODULE(_native, m) {
   bind_preprocess(m);
   bind_pool(m);
   bind_channel(m);
+  bind_lockstep(m);
   bind_replay(m);
   bind_search(m);
   bind_expand(m);

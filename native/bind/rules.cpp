@@ -37,27 +37,32 @@ std::vector<Operation> operations_of(const Operations& rows) {
   return operations;
 }
 
-// Bytes-like rows, one after the other, for as long as this lives.
-class Rows {
+// Bytes-like, for as long as this lives.
+class Bytes {
  public:
-  explicit Rows(nb::handle given, const Episodes& episodes) {
-    if (PyObject_GetBuffer(given.ptr(), &buffer_, PyBUF_C_CONTIGUOUS)) nb::raise_python_error();
-    const auto length = static_cast<size_t>(buffer_.len);
-    stride = episodes.count() ? length / episodes.count() : 0;
-    if (length % std::max<size_t>(1, episodes.count()) || stride < episodes.program().width) {
-      PyBuffer_Release(&buffer_);
+  explicit Bytes(nb::handle given, int flags = PyBUF_C_CONTIGUOUS) {
+    if (PyObject_GetBuffer(given.ptr(), &buffer_, flags)) nb::raise_python_error();
+  }
+  Bytes(const Bytes&) = delete;
+  Bytes& operator=(const Bytes&) = delete;
+  ~Bytes() { PyBuffer_Release(&buffer_); }
+  const uint8_t* data() const { return static_cast<const uint8_t*>(buffer_.buf); }
+  size_t size() const { return static_cast<size_t>(buffer_.len); }
+
+ private:
+  Py_buffer buffer_;
+};
+
+// Rows of bytes, one after the other.
+struct Rows : Bytes {
+  Rows(nb::handle given, const Episodes& episodes) : Bytes(given) {
+    stride = episodes.count() ? size() / episodes.count() : 0;
+    if (size() % std::max<size_t>(1, episodes.count()) || stride < episodes.program().width) {
       throw nb::value_error(
           "rows are as many as the environments, and each at least as long as its variables");
     }
   }
-  Rows(const Rows&) = delete;
-  Rows& operator=(const Rows&) = delete;
-  ~Rows() { PyBuffer_Release(&buffer_); }
-  const uint8_t* data() const { return static_cast<const uint8_t*>(buffer_.buf); }
   size_t stride = 0;
-
- private:
-  Py_buffer buffer_;
 };
 
 nb::object number(const Value& value, char kind) {
@@ -74,6 +79,116 @@ struct Shown {
     char kind;
   };
   std::vector<One> all;
+};
+
+nb::dict facts(Episodes& episodes, const Shown& names, size_t environment) {
+  nb::dict found;
+  for (const Shown::One& one : names.all) {
+    if (one.number >= episodes.program().registers) throw nb::index_error("no such register");
+    found[one.name] = number(episodes.at(one.number)[environment], one.kind);
+  }
+  return found;
+}
+
+// A step's rewards and outcomes into arrays of theirs.
+void outcome(Episodes& episodes, const Array<double, 1>& rewards, const Array<bool, 2>& outcomes) {
+  const size_t count = episodes.count();
+  if (rewards.size() != count || outcomes.shape(0) != 3 || outcomes.shape(1) != count)
+    throw nb::value_error("rewards are (N,), outcomes (3, N)");
+  const Program& p = episodes.program();
+  const Value* reward = episodes.at(p.reward);
+  for (size_t i = 0; i < count; i++) rewards.data()[i] = reward[i].real;
+  bool* out = outcomes.data();
+  for (const uint32_t number : {p.terminated, p.truncated, p.success})
+    for (size_t i = 0; i < count; i++) *out++ = episodes.at(number)[i].whole != 0;
+}
+
+// Environments that are the players of one machine, each of which sees the machine's bytes in its own order.
+class Players {
+ public:
+  // `memory` is a buffer that stays where it is; `turn` (N, K) picks each player's row from it. `scripted`
+  // may change the outcomes in the registers, and `look` the features.
+  Players(Episodes& episodes, nb::handle memory, const Array<const int64_t, 2>& turn, nb::list names,
+          const Shown& shown, nb::object scripted, nb::object look)
+      : episodes_(episodes),
+        memory_(memory),
+        turn_(turn.data(), turn.data() + turn.size()),
+        stride_(turn.shape(1)),
+        rows_(turn.size()),
+        shown_(shown),
+        scripted_(std::move(scripted)),
+        look_(std::move(look)) {
+    if (turn.shape(0) != episodes.count() || names.size() != episodes.count() ||
+        stride_ < episodes.program().width)
+      throw nb::value_error("a name and a row a player, each row at least as long as its variables");
+    for (const int64_t at : turn_)
+      if (at < 0 || static_cast<size_t>(at) >= memory_.size())
+        throw nb::index_error("turn leaves the memory");
+    for (nb::handle name : names) names_.push_back(nb::borrow(name));
+    const nb::module_ numpy = nb::module_::import_("numpy");
+    empty_ = numpy.attr("empty");
+    shape_ = nb::make_tuple(episodes.count(), episodes.program().feature_registers.size());
+    float32_ = numpy.attr("float32");
+  }
+
+  // The players that are told of from now on.
+  void seat(std::vector<size_t> playing) {
+    for (const size_t i : playing)
+      if (i >= names_.size()) throw nb::index_error("no such player");
+    playing_ = std::move(playing);
+  }
+
+  // A step has ended. With `late`, who is not done is cut off.
+  nb::tuple step(bool late) {
+    for (size_t k = 0; k < rows_.size(); k++) rows_[k] = memory_.data()[turn_[k]];
+    episodes_.step(rows_.data(), stride_);
+    if (!scripted_.is_none()) scripted_();
+    const Program& p = episodes_.program();
+    const nb::object seen = features();
+    const Value *reward = episodes_.at(p.reward), *terminated = episodes_.at(p.terminated),
+                *truncated = episodes_.at(p.truncated), *success = episodes_.at(p.success);
+    nb::dict observations, rewards, ends, cuts, infos;
+    won = over = false;
+    for (const size_t i : playing_) {
+      const nb::object& name = names_[i];
+      const bool end = terminated[i].whole != 0, cut = truncated[i].whole != 0 || (late && !end);
+      const bool reached = success[i].whole != 0;
+      won = won || reached;
+      over = over || end || cut;
+      observations[name] = seen[i];
+      rewards[name] = reward[i].real;
+      ends[name] = end;
+      cuts[name] = cut;
+      nb::dict info = facts(episodes_, shown_, i);
+      info[success_] = reached;
+      infos[name] = info;
+    }
+    return nb::make_tuple(observations, rewards, ends, cuts, infos);
+  }
+
+  bool won = false, over = false;  // whether anyone reached the goal, or is done, at the last step
+
+ private:
+  nb::object features() {
+    const nb::object seen = empty_(shape_, float32_);
+    {
+      const Bytes place(seen, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
+      episodes_.features(reinterpret_cast<float*>(const_cast<uint8_t*>(place.data())));
+    }
+    if (!look_.is_none()) look_(seen);
+    return seen;
+  }
+
+  Episodes& episodes_;
+  const Bytes memory_;
+  const std::vector<int64_t> turn_;
+  const size_t stride_;
+  std::vector<uint8_t> rows_;
+  const Shown& shown_;
+  nb::object scripted_, look_, empty_, shape_, float32_;
+  const nb::object success_ = nb::str("success");
+  std::vector<nb::object> names_;
+  std::vector<size_t> playing_;
 };
 
 }  // namespace
@@ -134,11 +249,14 @@ void bind_rules(nb::module_& m) {
           "rows"_a, "mask"_a = nb::none(), "New episodes at these rows, all or those of the mask (N,) bool.")
       .def(
           "step",
-          [](Episodes& self, nb::handle rows) {
+          [](Episodes& self, nb::handle rows, const Array<double, 1>& rewards,
+             const Array<bool, 2>& outcomes) {
             const Rows given(rows, self);
             self.step(given.data(), given.stride);
+            outcome(self, rewards, outcomes);
           },
-          "rows"_a)
+          "rows"_a, "rewards"_a, "outcomes"_a,
+          "Rewards, and terminated, truncated and success one below the other, into arrays of theirs.")
       .def(
           "step_one",
           [](Episodes& self, nb::handle row) {
@@ -165,12 +283,7 @@ void bind_rules(nb::module_& m) {
           "read",
           [](Episodes& self, const Shown& names, size_t environment) {
             if (environment >= self.count()) throw nb::index_error("no such environment");
-            nb::dict found;
-            for (const Shown::One& one : names.all) {
-              if (one.number >= self.program().registers) throw nb::index_error("no such register");
-              found[one.name] = number(self.at(one.number)[environment], one.kind);
-            }
-            return found;
+            return facts(self, names, environment);
           },
           "names"_a, "environment"_a, "The values of named registers.")
       .def_prop_ro(
@@ -189,4 +302,16 @@ void bind_rules(nb::module_& m) {
                                                   {episodes.program().registers, episodes.count()}, self);
           },
           "All registers (R, N) as float64, where they lie.");
+
+  nb::class_<Players>(m, "RulePlayers", "The players of one machine, told of by name.")
+      .def(nb::init<Episodes&, nb::handle, const Array<const int64_t, 2>&, nb::list, const Shown&, nb::object,
+                    nb::object>(),
+           "episodes"_a, "memory"_a, "turn"_a, "names"_a, "shown"_a, "scripted"_a.none(), "look"_a.none(),
+           nb::keep_alive<1, 2>(), nb::keep_alive<1, 6>())
+      .def("seat", &Players::seat, "playing"_a, "The players, by number, that are told of from now on.")
+      .def("step", &Players::step, "late"_a,
+           "Dicts by name: observations, rewards, terminated, truncated, and infos, which hold the named "
+           "registers and `success`.")
+      .def_ro("won", &Players::won)
+      .def_ro("over", &Players::over);
 }

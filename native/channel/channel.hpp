@@ -119,14 +119,14 @@ class Channel {
     if (way.sleeping.load() != 0) futex(way.posted, FUTEX_WAKE, INT_MAX, nullptr);
   }
 
+  // Whether the other side's next message is here already.
+  bool ready() const { return incoming().posted.load() != seen_; }
+
   // Wait for the other side's next message. A negative timeout waits until it comes or its sender dies.
   Wait wait(double timeout_seconds) {
     using Clock = std::chrono::steady_clock;
+    if (ready()) return Wait::kReady;
     Direction& way = incoming();
-    for (int spin = 0; spin < kSpins; ++spin) {
-      if (way.posted.load() != seen_) return Wait::kReady;
-      pause();
-    }
     const auto deadline = Clock::now() + std::chrono::duration<double>(std::max(timeout_seconds, 0.0));
     way.sleeping.store(1);
     Wait result = Wait::kReady;
@@ -166,7 +166,6 @@ class Channel {
 
  private:
   static constexpr size_t kFirstCapacity = 60 << 10;
-  static constexpr int kSpins = 20;  // under a microsecond: no core is burnt while the other side works
   static constexpr double kLivenessSeconds = 0.1;
 
   Control& control() const { return *reinterpret_cast<Control*>(base_->bytes()); }
@@ -185,14 +184,6 @@ class Channel {
 
   static long futex(Word& word, int operation, uint32_t value, const timespec* timeout) {
     return syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), operation, value, timeout, nullptr, 0);
-  }
-
-  static void pause() {
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    asm volatile("yield");
-#endif
   }
 
   std::shared_ptr<SharedMemory> memory_;

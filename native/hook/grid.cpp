@@ -6,43 +6,51 @@
 
 namespace frameperfect::hook {
 
-Grid::Grid(const Collision& collision) : width_(collision.width), height_(collision.height) {
-  const size_t cells = static_cast<size_t>(width_) * height_;
-  solid_.resize(cells);
-  for (size_t cell = 0; cell < cells; ++cell) {
-    const uint8_t kind = collision.tiles[4 * cell];
-    solid_[cell] = kind == kSolid || kind == kUnhookable;
+Grid::Grid(const Collision& collision)
+    : width_(collision.width), height_(collision.height), stride_(width_ + 2 * kBorder) {
+  solid_.resize(static_cast<size_t>(stride_) * (height_ + 2 * kBorder));
+  for (int row = -kBorder; row < height_ + kBorder; ++row) {
+    for (int column = -kBorder; column < width_ + kBorder; ++column) {
+      const int x = std::clamp(column, 0, width_ - 1), y = std::clamp(row, 0, height_ - 1);
+      const uint8_t kind = collision.tiles[4 * (static_cast<size_t>(y) * width_ + x)];
+      solid_[static_cast<size_t>(row + kBorder) * stride_ + column + kBorder] =
+          kind == kSolid || kind == kUnhookable;
+    }
   }
   measure(collision);
 }
 
-bool Grid::solid_at(int column, int row) const {
-  column = std::clamp(column, 0, width_ - 1);
-  row = std::clamp(row, 0, height_ - 1);
-  return solid_[static_cast<size_t>(row) * width_ + column] != 0;
+size_t Grid::place(int column, int row) const {
+  column = std::clamp(column, -kPassed, width_ - 1 + kPassed) + kBorder;
+  row = std::clamp(row, -kPassed, height_ - 1 + kPassed) + kBorder;
+  return static_cast<size_t>(row) * stride_ + column;
 }
 
+static constexpr float kNever = std::numeric_limits<float>::infinity();
+
+Grid::Heading::Heading(float dx, float dy)
+    : dx(dx),
+      dy(dy),
+      across(dx != 0 ? kTile / std::abs(dx) : kNever),
+      along(dy != 0 ? kTile / std::abs(dy) : kNever) {}
+
 // From cell border to cell border (Amanatides and Woo, "A fast voxel traversal algorithm", 1987).
-float Grid::ray(float x, float y, float dx, float dy, float most) const {
-  constexpr float kNever = std::numeric_limits<float>::infinity();
-  int column = tile(x), row = tile(y);
-  if (solid_at(column, row)) return 0;
-  const int right = dx > 0 ? 1 : -1, down = dy > 0 ? 1 : -1;
-  const float across = dx != 0 ? kTile / std::abs(dx) : kNever,
-              along = dy != 0 ? kTile / std::abs(dy) : kNever;
-  float next_x = dx != 0 ? ((column + (dx > 0)) * kTile - x) / dx : kNever;
-  float next_y = dy != 0 ? ((row + (dy > 0)) * kTile - y) / dy : kNever;
+float Grid::ray(float x, float y, const Heading& to, float most) const {
+  const int column = tile(x), row = tile(y);
+  const uint8_t* at = solid_.data() + place(column, row);
+  if (*at) return 0;
+  const ptrdiff_t right = to.dx > 0 ? 1 : -1, down = to.dy > 0 ? stride_ : -stride_;
+  float next_x = to.dx != 0 ? ((column + (to.dx > 0)) * kTile - x) / to.dx : kNever;
+  float next_y = to.dy != 0 ? ((row + (to.dy > 0)) * kTile - y) / to.dy : kNever;
+  most = std::min(most, kMost);
   for (;;) {
-    const float gone = std::min(next_x, next_y);
+    const bool sideways = next_x < next_y;
+    const float gone = sideways ? next_x : next_y;
     if (gone >= most) return most;
-    if (next_x < next_y) {
-      column += right;
-      next_x += across;
-    } else {
-      row += down;
-      next_y += along;
-    }
-    if (solid_at(column, row)) return gone;
+    at += sideways ? right : down;
+    if (*at) return gone;
+    next_x += sideways ? to.across : 0;
+    next_y += sideways ? 0 : to.along;
   }
 }
 
@@ -74,7 +82,7 @@ void Grid::measure(const Collision& collision) {
       distance_[cell] = at;
       const int column = cell % width_;
       const auto reach = [&](int other, bool inside) {
-        if (!inside || solid_[other] != 0 || distance_[other] >= 0) return;
+        if (!inside || solid_[place(other % width_, other / width_)] != 0 || distance_[other] >= 0) return;
         const int cost = collision.tiles[4 * other] == kFreeze ? kFreezeCost : 1;
         waiting[(at + cost) % (kFreezeCost + 1)].push_back(other);
       };

@@ -1,6 +1,7 @@
 // The map as the game's collision code holds it, and what can be told from it alone: walls along a ray, solid
 // ground, and how far it is to the finish.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -22,10 +23,17 @@ class Grid {
   explicit Grid(const Collision& collision);
 
   bool known() const { return width_ > 0; }
-  bool solid(float x, float y) const { return solid_at(tile(x), tile(y)); }
+  bool solid(float x, float y) const { return solid_[place(tile(x), tile(y))] != 0; }
 
-  // Pixels from (x, y) along the unit vector (dx, dy) to the first wall, at most `most`.
-  float ray(float x, float y, float dx, float dy, float most) const;
+  // A direction, as a unit vector, and how far it is along it from one border of tiles to the next.
+  struct Heading {
+    Heading(float dx, float dy);
+    float dx, dy, across, along;
+  };
+  static constexpr float kMost = 640.0f;  // pixels that a ray can be long
+
+  // Pixels from (x, y) to the first wall, at most `most`.
+  float ray(float x, float y, const Heading& to, float most) const;
 
   // Tiles to the nearest finish, or -1.
   int32_t to_finish(float x, float y) const;
@@ -36,12 +44,16 @@ class Grid {
   static constexpr int kFreezeCost = 8;  // tiles that it is worth to go around one
 
   static int tile(float pixels) { return static_cast<int>(pixels >= 0 ? pixels : pixels - kTile) / 32; }
-  // Outside, the map's edge goes on.
-  bool solid_at(int column, int row) const;
+  // Where `solid_` has a tile. Outside, the map's edge goes on.
+  size_t place(int column, int row) const;
   void measure(const Collision& collision);
 
-  int width_ = 0, height_ = 0;
-  std::vector<uint8_t> solid_;
+  // Tiles that a ray passes on each axis, and with room for where it begins: what lies further out is the
+  // same.
+  static constexpr int kPassed = static_cast<int>(kMost / kTile) + 2, kBorder = 2 * kPassed;
+
+  int width_ = 0, height_ = 0, stride_ = 0;
+  std::vector<uint8_t> solid_;  // with kBorder tiles around the map, so that a ray needs no look at its edges
   std::vector<int32_t> distance_;
 };
 

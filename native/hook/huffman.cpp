@@ -27,20 +27,38 @@ Huffman::Huffman(std::span<const uint32_t, 256> frequencies) {
   root_ = trees[0].node;
 }
 
-int Huffman::unpack(std::span<const uint8_t> packed, std::span<uint8_t> out) const {
-  size_t written = 0;
+template <typename Take>
+Huffman::End Huffman::read(std::span<const uint8_t> packed, Take&& take) const {
   int node = root_;
   for (const uint8_t byte : packed) {
     for (int bit = 0; bit < 8; ++bit) {
       node = children_[node][byte >> bit & 1];
       if (node >= kSymbols) continue;
-      if (node == kEnd) return static_cast<int>(written);
-      if (written == out.size()) return -1;
-      out[written++] = static_cast<uint8_t>(node);
+      if (node == kEnd) return End::kWhole;
+      if (!take(static_cast<uint8_t>(node))) return End::kEnough;
       node = root_;
     }
   }
-  return -1;
+  return End::kDamaged;
+}
+
+int Huffman::unpack(std::span<const uint8_t> packed, std::span<uint8_t> out) const {
+  size_t written = 0;
+  const End end = read(packed, [&](uint8_t byte) {
+    if (written == out.size()) return false;
+    out[written++] = byte;
+    return true;
+  });
+  return end == End::kWhole ? static_cast<int>(written) : -1;
+}
+
+bool Huffman::peek(std::span<const uint8_t> packed, std::span<uint8_t> out) const {
+  size_t written = 0;
+  read(packed, [&](uint8_t byte) {
+    out[written++] = byte;
+    return written < out.size();
+  });
+  return written == out.size();
 }
 
 }  // namespace frameperfect::hook

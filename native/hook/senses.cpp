@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 namespace frameperfect::hook {
 
@@ -14,15 +15,16 @@ enum Race : int32_t { kRunning = 1 };
 constexpr float kHalfBody = 14, kFeet = kHalfBody + 5;  // the game's own test for standing on something
 constexpr int32_t kAirJumpUsed = 2;
 
-const std::array<std::array<float, 2>, kRays> kDirections = [] {
-  std::array<std::array<float, 2>, kRays> directions{};
+static_assert(kRayLength <= Grid::kMost);
+const std::vector<Grid::Heading> kHeadings = [] {
+  std::vector<Grid::Heading> headings;
   for (int i = 0; i < kRays; ++i) {
     const double angle = 2 * 3.14159265358979323846 * i / kRays;
     // The axes exactly, so that a ray along a wall stays beside it.
-    directions[i] = {static_cast<float>(i % 8 == 4 ? 0 : std::cos(angle)),
-                     static_cast<float>(i % 8 == 0 ? 0 : std::sin(angle))};
+    headings.emplace_back(static_cast<float>(i % 8 == 4 ? 0 : std::cos(angle)),
+                          static_cast<float>(i % 8 == 0 ? 0 : std::sin(angle)));
   }
-  return directions;
+  return headings;
 }();
 
 int32_t rounded(float value) { return static_cast<int32_t>(std::lround(value)); }
@@ -108,7 +110,7 @@ void Senses::show(int player, PlayerRecord& out) {
   out.grounded = grid_.solid(x - kHalfBody, y + kFeet) || grid_.solid(x + kHalfBody, y + kFeet);
   out.to_finish = grid_.to_finish(x, y);
   for (int i = 0; i < kRays; ++i)
-    out.ray[i] = static_cast<int16_t>(grid_.ray(x, y, kDirections[i][0], kDirections[i][1], kRayLength));
+    out.ray[i] = static_cast<int16_t>(grid_.ray(x, y, kHeadings[i], kRayLength));
 }
 
 }  // namespace frameperfect::hook

@@ -1,4 +1,5 @@
 // The number that a variable's bytes hold.
+#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -30,7 +31,25 @@ double real(uint64_t bits, size_t width) {
 
 }  // namespace
 
-Value Column::read(const uint8_t* row) const {
+Column::Load Column::load() const {
+  if (std::endian::native != std::endian::little || (kind != 'u' && kind != 'i')) return Load::kGeneral;
+  for (size_t power = 0; power < order.size(); ++power)
+    if (order[power] != power) return Load::kGeneral;
+  switch (order.size()) {
+    case 1:
+      return Load::k8;
+    case 2:
+      return Load::k16;
+    case 4:
+      return Load::k32;
+    case 8:
+      return Load::k64;
+    default:
+      return Load::kGeneral;
+  }
+}
+
+uint64_t Column::raw(const uint8_t* row) const {
   const uint8_t* bytes = row + offset;
   const size_t width = order.size();
   uint64_t raw = 0;
@@ -43,6 +62,11 @@ Value Column::read(const uint8_t* row) const {
   } else {
     for (size_t power = width; power-- > 0;) raw = raw << 8 | bytes[order[power]];
   }
+  return raw;
+}
+
+Value Column::shown(uint64_t raw) const {
+  const size_t width = order.size();
   Value value;
   if (kind == 'f') {
     value.real = real(raw, width);

@@ -74,6 +74,7 @@ bool Program::sound() const {
 Episodes::Episodes(const Program& program, size_t count)
     : program_(program), count_(count), values_(program.registers * count, Value{0}) {
   for (const auto& [number, value] : program.constants) std::fill_n(at(number), count, value);
+  for (const Column& column : program.columns) loads_.push_back(column.load());
 }
 
 void Episodes::begin(const uint8_t* rows, size_t stride, const uint8_t* chosen) {
@@ -111,7 +112,32 @@ void Episodes::read(const uint8_t* rows, size_t stride, size_t first, size_t end
   for (size_t n = 0; n < program_.columns.size(); n++) {
     const Column& column = program_.columns[n];
     Value* to = at(program_.now() + n);
-    for (size_t i = first; i < end; i++) to[i] = column.read(rows + i * stride);
+    const uint8_t* from = rows + column.offset;
+    const auto every = [&](auto&& raw) {
+      for (size_t i = first; i < end; i++) to[i] = column.shown(raw(i));
+    };
+    const auto load = [&]<typename T>(T value) {
+      every([&, value](size_t i) mutable {
+        std::memcpy(&value, from + i * stride, sizeof(T));
+        return static_cast<uint64_t>(value);
+      });
+    };
+    switch (loads_[n]) {
+      case Column::Load::k8:
+        load(uint8_t{});
+        break;
+      case Column::Load::k16:
+        load(uint16_t{});
+        break;
+      case Column::Load::k32:
+        load(uint32_t{});
+        break;
+      case Column::Load::k64:
+        load(uint64_t{});
+        break;
+      case Column::Load::kGeneral:
+        every([&](size_t i) { return column.raw(rows + i * stride); });
+    }
   }
 }
 

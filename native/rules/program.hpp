@@ -75,7 +75,13 @@ struct Column {
   bool scaled;
   double scale;  // what a scaled one is divided by; it is then a float
 
-  Value read(const uint8_t* row) const;
+  // How the bytes lie; `general` for all but whole numbers in the order of this machine.
+  enum class Load : uint8_t { kGeneral, k8, k16, k32, k64 };
+  Load load() const;
+
+  Value read(const uint8_t* row) const { return shown(raw(row)); }
+  uint64_t raw(const uint8_t* row) const;  // the bytes as a number, without its sign
+  Value shown(uint64_t raw) const;
 };
 
 // The registers, in this order: the variables now and at the step before; what definitions are now and were
@@ -125,6 +131,7 @@ class Episodes {
   void read(const uint8_t* rows, size_t stride, size_t first, size_t end);
 
   const Program& program_;
+  std::vector<Column::Load> loads_;
   size_t count_;
   std::vector<Value> values_;  // register by register, N values each
 };

@@ -322,7 +322,7 @@ void rays_end_where_small_steps_do() {
     const float dx = std::cos(angle), dy = std::sin(angle);
     float stepped = 0;
     while (stepped < 400 && !grid.solid(x + stepped * dx, y + stepped * dy)) stepped += 0.02f;
-    const float ray = grid.ray(x, y, dx, dy, 400);
+    const float ray = grid.ray(x, y, {dx, dy}, 400);
     // A corner may be missed by the steps, or met a little late.
     CHECK(ray <= std::min(stepped, 400.0f) + 0.1f);
     if (ray < 400) CHECK(grid.solid(x + (ray + 0.01f) * dx, y + (ray + 0.01f) * dy) || ray > stepped - 1);

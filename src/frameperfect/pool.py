@@ -288,11 +288,14 @@ class MachinePool(Pool):
 
     def send(self, masks: NDArray[np.uint32], active: NDArray[np.bool_] | None = None) -> None:
         """See `Pool.send`."""
+        self._check(masks)
+        self._masks, self._active = masks.copy(), None if active is None else active.copy()
+
+    def _check(self, masks: NDArray[np.uint32]) -> None:
         if self._masks is not None:
             raise RuntimeError("a step is under way: call recv() before the next send()")
         if masks.shape != (self.size, len(self.controllers)):
             raise ValueError(f"masks are (machines, ports): {(self.size, len(self.controllers))}")
-        self._masks, self._active = masks.copy(), None if active is None else active.copy()
 
     def recv(self) -> None:
         """See `Pool.recv`."""

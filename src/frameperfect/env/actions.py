@@ -36,6 +36,9 @@ class Actions(Protocol):
     def single(self, action: Any) -> Masks:
         """The masks (1, ports) of one action; the array must not be written to."""
 
+    def masks(self, actions: Sequence[Any]) -> list[int]:
+        """What each of several agents' actions presses on its port."""
+
     def batch(self, actions: Any) -> Masks:
         """The masks (N, ports) of N actions."""
 
@@ -50,6 +53,7 @@ class _Discrete:
         self._table[:, 0] = masks
         self._table.setflags(write=False)
         self._rows: list[Masks] = [self._table[i : i + 1] for i in range(len(masks))]
+        self._masks = [int(mask) for mask in masks]
 
     def single(self, action: Any) -> Masks:
         try:
@@ -59,6 +63,15 @@ class _Discrete:
         except (IndexError, TypeError):
             pass
         raise EnvError(f"no action {action!r}; the actions are 0 to {len(self._rows) - 1}")
+
+    def masks(self, actions: Sequence[Any]) -> list[int]:
+        masks = self._masks
+        try:
+            if min(actions, default=0) >= 0:
+                return [masks[action] for action in actions]
+        except (IndexError, TypeError):
+            pass
+        return [int(self.single(action)[0, 0]) for action in actions]  # says which one is none
 
     def batch(self, actions: Any) -> Masks:
         indices = np.asarray(actions)
@@ -83,6 +96,13 @@ class _Grouped:
         self._one = np.zeros((1, ports), np.uint32)
 
     def single(self, action: Any) -> Masks:
+        self._one[0, 0] = self._mask(action)
+        return self._one
+
+    def masks(self, actions: Sequence[Any]) -> list[int]:
+        return [self._mask(action) for action in actions]
+
+    def _mask(self, action: Any) -> int:
         choices = np.asarray(action).tolist()
         mask = 0
         try:
@@ -92,8 +112,7 @@ class _Grouped:
                 mask |= group[choice]
         except (IndexError, TypeError, ValueError):
             raise EnvError(f"no action {action!r}; an action is one of {self.space}") from None
-        self._one[0, 0] = mask
-        return self._one
+        return mask
 
     def batch(self, actions: Any) -> Masks:
         choices = np.asarray(actions)
@@ -123,6 +142,13 @@ class _Buttons:
         self._packed: dict[bytes, int] = {}
 
     def single(self, action: Any) -> Masks:
+        self._one[0, 0] = self._mask(action)
+        return self._one
+
+    def masks(self, actions: Sequence[Any]) -> list[int]:
+        return [self._mask(action) for action in actions]
+
+    def _mask(self, action: Any) -> int:
         pressed = np.asarray(action)
         if pressed.shape != self._shape:
             raise EnvError(f"an action has {len(self.names)} entries, one a button, not {pressed.shape}")
@@ -134,8 +160,7 @@ class _Buttons:
             mask = int.from_bytes(np.packbits(pressed != 0, bitorder="little").tobytes(), "little")
             if len(self._packed) < MAX_PRODUCT:
                 self._packed[key] = mask
-        self._one[0, 0] = mask
-        return self._one
+        return mask
 
     def batch(self, actions: Any) -> Masks:
         pressed = np.asarray(actions)

@@ -7,7 +7,7 @@ comes first and the next players follow, and so one set of rules gives each its 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import gymnasium
@@ -115,8 +115,10 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, Any, Any]):  # type: ignore[misc]
         self.metadata = {"name": setup.game.name, "render_modes": [], "is_parallelizable": True}
         self.render_mode = None
         self.possible_agents = [f"player_{number}" for number in range(count)]
-        self.agents: list[str] = []
         self._number = {name: number for number, name in enumerate(self.possible_agents)}
+        self._players = self._episodes.players(pool.rows[0], self._turn, self.possible_agents)
+        self._idle = [0] * count
+        self._play([])
         box = (len(self._rules.features),)
         self.observation_spaces = {
             name: spaces.Box(-np.inf, np.inf, box, np.float32) for name in self.possible_agents
@@ -161,7 +163,7 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, Any, Any]):  # type: ignore[misc]
         begin(self._pool, [0], [drawn.start], [drawn.seed])
         self._start, self._steps, self._ranks = drawn.start, 0, {}
         self._log.begin(0)
-        self.agents = self.possible_agents.copy()
+        self._play(self.possible_agents.copy())
         self._episodes.begin(self._rows(self._turn), self._everyone)
         if self._places is not None:
             self._places.begin(self._rows(self._place_turn), self._everyone)
@@ -175,32 +177,46 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, Any, Any]):  # type: ignore[misc]
         Raises:
             EnvError: an agent has no action, or one that is not in its space.
         """
-        single, masks = self._setup.actions.single, self._masks
-        masks[:] = 0
-        for name in self.agents:
-            try:
-                masks[0, self._number[name]] = single(actions[name])[0, 0]
-            except KeyError:
-                raise EnvError(f"no action for {name}; every agent of env.agents needs one") from None
+        try:
+            chosen = [actions[name] for name in self.agents]
+        except KeyError:
+            name = next(name for name in self.agents if name not in actions)
+            raise EnvError(f"no action for {name}; every agent of env.agents needs one") from None
+        pressed = self._setup.actions.masks(chosen)
+        if len(pressed) < len(self._idle):
+            every = self._idle.copy()
+            for number, mask in zip(self._playing, pressed, strict=True):
+                every[number] = mask
+            pressed = every
+        masks = self._masks
+        masks[0] = pressed
         try:
             self._pool.step(masks)
         except MachineCrashed:
             return self._crashed()
         self._log.append()
         self._steps += 1
-        paid, ended, cut = self._episodes.step(self._rows(self._turn))
         late = self._setup.max_steps is not None and self._steps >= self._setup.max_steps
-        agents, number = self.agents, self._number
-        rewards, terminations = _of(agents, number, paid), _of(agents, number, ended)
-        truncations = _of(agents, number, (cut | ~ended) if late else cut)
-        observations = self._observations()
-        self._rank()
+        players = self._players
+        told: tuple[dict[str, Any], ...] = players.step(late)
+        observations, rewards, terminations, truncations, infos = told
+        if players.won:
+            self._rank(infos)
+        for name, rank in self._ranks.items():
+            if name in infos:
+                infos[name]["rank"] = rank
+        over = players.over
         if self._places is not None:
-            self._eliminate(rewards, terminations)
-        infos = {name: self._info(name) for name in agents}
-        if any(terminations.values()) or any(truncations.values()):
-            self.agents = [name for name in agents if not (terminations[name] or truncations[name])]
+            over |= self._eliminate(rewards, terminations)
+        if over:
+            self._play([name for name in self.agents if not (terminations[name] or truncations[name])])
         return observations, rewards, terminations, truncations, infos
+
+    def _play(self, agents: list[str]) -> None:
+        """Those who play from now on."""
+        self.agents = agents
+        self._playing = [self._number[name] for name in agents]
+        self._players.seat(self._playing)
 
     def _observations(self) -> Observations:
         seen = self._episodes.features()
@@ -208,16 +224,16 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, Any, Any]):  # type: ignore[misc]
 
     def _rows(self, turn: NDArray[np.intp]) -> NDArray[np.uint8]:
         """(agents, K): the machine's bytes as each agent's rules see them."""
-        seen: NDArray[np.uint8] = self._pool.rows[0].take(turn)
+        seen: NDArray[np.uint8] = self._pool.rows[0][turn]
         return seen
 
-    def _rank(self) -> None:
+    def _rank(self, infos: Infos) -> None:
         """Those who reached the goal at this step come after all who did before, and beside each other."""
-        if self._episodes.success.any():
-            winners = [name for name in self.agents if self._episodes.success[self._number[name]]]
-            self._ranks.update(dict.fromkeys(winners, len(self._ranks) + 1))
+        winners = [name for name, info in infos.items() if info["success"]]
+        self._ranks.update(dict.fromkeys(winners, len(self._ranks) + 1))
 
-    def _eliminate(self, rewards: dict[str, float], terminations: dict[str, bool]) -> None:
+    def _eliminate(self, rewards: dict[str, float], terminations: dict[str, bool]) -> bool:
+        """Whether anyone is out, or left alone."""
         assert self._places is not None
         self._places.step(self._rows(self._place_turn))
         places = self._places.features().tolist()
@@ -231,13 +247,12 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, Any, Any]):  # type: ignore[misc]
         if len(left) == 1 and len(self.possible_agents) > 1:
             terminations[left[0]] = True
             rewards[left[0]] += OUT
+        return True in terminations.values()
 
     def _info(self, name: str) -> dict[str, Any]:
         number = self._number[name]
         info: dict[str, Any] = self._episodes.one(number)
-        info["success"] = bool(self._episodes.success[number])
-        if name in self._ranks:
-            info["rank"] = self._ranks[name]
+        info["success"] = False  # at the beginning
         return info
 
     def _crashed(
@@ -245,7 +260,8 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, Any, Any]):  # type: ignore[misc]
     ) -> tuple[Observations, dict[str, float], dict[str, bool], dict[str, bool], Infos]:
         """The game died: the episode is cut off, and the next reset starts another."""
         observations = self._observations()
-        lost, self.agents = self.agents, []
+        lost = self.agents
+        self._play([])
         self._pool.replace(0)
         infos = {name: {"crashed": True} for name in lost}
         return (
@@ -265,14 +281,8 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, Any, Any]):  # type: ignore[misc]
 
     def close(self) -> None:
         """Free the machine; closing twice is harmless."""
-        self.agents = []
+        self._play([])
         self._pool.close()
-
-
-def _of(agents: Sequence[str], number: Mapping[str, int], values: NDArray[Any]) -> dict[str, Any]:
-    """What (agents,) values are for those who still play."""
-    plain = values.tolist()
-    return {name: plain[number[name]] for name in agents}
 
 
 def _copy(space: spaces.Space[Any]) -> spaces.Space[Any]:

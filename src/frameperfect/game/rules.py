@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from frameperfect._native import RuleEpisodes, RuleNames
+from frameperfect._native import RuleEpisodes, RuleNames, RulePlayers
 from frameperfect.errors import GameError
 from frameperfect.game import expression
 from frameperfect.game.definitions import NAME, Definitions
@@ -282,9 +282,6 @@ class BatchEpisode:
         self._rules, self.size = rules, size
         self._state = _State(rules, size)
         self._run, self._program = self._state.run, rules._program
-        program, whole = self._program, self._state.whole
-        self._paid = self._state.real[program.reward]
-        self._outcomes = whole[program.terminated], whole[program.truncated], whole[program.success]
         self._scripts = [rules.script() for _ in range(size)] if rules.script else []
         self.success = np.zeros(size, bool)
 
@@ -300,9 +297,9 @@ class BatchEpisode:
         self, rows: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
         """Rewards, terminated and truncated, each (N,), of the step that ended at these rows."""
-        self._run.step(np.ascontiguousarray(rows))
-        reward: NDArray[np.float64] = self._paid.copy()
-        terminated, truncated, self.success = (outcome != 0 for outcome in self._outcomes)
+        reward, outcomes = np.empty(self.size), np.empty((3, self.size), np.bool_)
+        self._run.step(np.ascontiguousarray(rows), reward, outcomes)
+        terminated, truncated, self.success = outcomes
         for i, script in enumerate(self._scripts):
             scripted, ended = script.step(self._variables(i))
             reward[i] = reward[i] if scripted is None else scripted
@@ -328,6 +325,25 @@ class BatchEpisode:
         if self._scripts:
             values.update(self._scripts[i].values())
         return values
+
+    def players(self, memory: NDArray[np.uint8], turn: NDArray[np.intp], names: Sequence[str]) -> RulePlayers:
+        """These environments as the players `names` of one machine, whose `memory` (M,) stays where it is and
+        shows each its row `memory[turn[i]]`. Its steps are those of this object, which `begin` still begins;
+        `success` here is of no use then.
+        """
+        look = self._state.look if self._rules._functions else None
+        scripted = self._script_players if self._scripts else None
+        return RulePlayers(self._run, memory, turn, list(names), self._rules._shown, scripted, look)
+
+    def _script_players(self) -> None:
+        reward, terminated = (
+            self._state.real[self._program.reward],
+            self._state.whole[self._program.terminated],
+        )
+        for i, script in enumerate(self._scripts):
+            scripted, ended = script.step(self._variables(i))
+            reward[i] = reward[i] if scripted is None else scripted
+            terminated[i] = terminated[i] if ended is None else ended
 
     def terms(self) -> dict[str, NDArray[np.float64]]:
         """What each term gave to the rewards of the last step: name to (N,)."""

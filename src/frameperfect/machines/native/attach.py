@@ -103,7 +103,7 @@ class AttachedGame(HookedGame):
         self._program: Process = Resident(pid)
         told = ":".join(map(str, (version, os.getpid(), self._channel.fd, self._views.fd, players)))
         try:
-            self._channel.watch(pid)
+            self.link.watch(pid)
             enter(pid, library, told)
             self._meet(starting)
         except MachineCrashed as crash:

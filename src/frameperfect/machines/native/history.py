@@ -10,49 +10,22 @@ from __future__ import annotations
 import hashlib
 import struct
 
+from frameperfect._native import InputHistory
 from frameperfect.errors import StateMismatch
 
 _HEAD = struct.Struct("<16s16s")
 """Of a payload: the hash of all that follows, and of the machine's memory at this moment."""
 _RUN = struct.Struct("<I")
-MAX_RUN = (1 << 32) - 1
 
 
-class History:
+class History(InputHistory):  # type: ignore[misc]
     """Inputs, `input_size` bytes each, and how long each was held, one after the other; equal pasts are equal
-    bytes.
+    bytes. `add`, `pack` and `unpack` are native.
     """
 
     def __init__(self, input_size: int) -> None:
+        super().__init__(input_size)
         self._size = _RUN.size + input_size
-        self._closed = bytearray()
-        self._inputs = b""
-        self._held = 0
-
-    def add(self, inputs: bytes, frames: int) -> None:
-        """`inputs` were held for `frames` frames."""
-        if inputs != self._inputs or self._held + frames > MAX_RUN:
-            self._close()
-            self._inputs = inputs
-        self._held += frames
-
-    def _close(self) -> None:
-        if self._held:
-            self._closed += _RUN.pack(self._held) + self._inputs
-            self._held = 0
-
-    def pack(self) -> bytes:
-        """The whole past."""
-        last = _RUN.pack(self._held) + self._inputs if self._held else b""
-        return bytes(self._closed) + last
-
-    def unpack(self, packed: bytes) -> None:
-        """Become the past that `pack` gave."""
-        cut = max(0, len(packed) - self._size)
-        self._closed = bytearray(packed[:cut])
-        self._held, self._inputs = 0, b""
-        for inputs, frames in self.runs(packed[cut:]):
-            self._held, self._inputs = frames, inputs
 
     def runs(self, packed: bytes) -> list[tuple[bytes, int]]:
         """Inputs and frames of a past, in order."""

@@ -7,20 +7,19 @@ nothing of a crashed run can be found by a later one. native/hook/protocol.hpp i
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import enum
 import os
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, NoReturn, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from frameperfect import _native
-from frameperfect._native import Channel, SharedMemory
+from frameperfect._native import Channel, Link, SharedMemory
 from frameperfect.errors import MachineCrashed, MachineError
 from frameperfect.workers.child import Program
 
@@ -41,10 +40,9 @@ _READ = struct.Struct("<QI")
 _PACE = struct.Struct("<q")
 _PERSON_AT = 24
 """Where Status.person lies in the views."""
-_LIBC = ctypes.CDLL(None)
 _MOST_LOG = 1 << 20
-_FOLLOW = 256
-"""Answers after which the game is brought to its caller's processor again: callers are moved at times."""
+_TRIMMED = 4096
+"""Replies after which what the game says is cut."""
 
 
 class Op(enum.IntEnum):
@@ -189,7 +187,7 @@ class HookedGame:
         except OSError as wrong:
             self._close_memory()
             raise MachineError(f"{command[0]}: {wrong.strerror}") from wrong
-        self._channel.watch(self._program.pid)
+        self.link.watch(self._program.pid)
         name = Path(command[0]).name
         try:
             self._meet(starting)
@@ -205,12 +203,10 @@ class HookedGame:
         """All that is there before a game is."""
         self.players = players
         self._channel = Channel.create()
+        self.link = Link(self._channel)
         self._views = SharedMemory(views)
         self.views: NDArray[np.uint8] = self._views.array()
         self.crash: MachineCrashed | None = None
-        self._asked = False
-        self._served = 0
-        self._beside, self._at = True, -1
 
     def _meet(self, seconds: float) -> None:
         """The first answer of the game; raises MachineCrashed or TimeoutError where none comes."""
@@ -231,22 +227,12 @@ class HookedGame:
         processors each would have to wake the other from its sleep, which costs more than a frame. Games that
         run at once need their own.
         """
-        return self._beside
+        return bool(self.link.beside)
 
     @beside.setter
     def beside(self, wanted: bool) -> None:
         self.require_alive()
-        self._beside, self._at = wanted, -1
-        self._run_on(os.sched_getaffinity(0))
-
-    def _come_to_caller(self) -> None:
-        if (here := _processor()) != self._at:
-            self._at = here
-            self._run_on({here})
-
-    def _run_on(self, processors: set[int]) -> None:
-        with contextlib.suppress(ProcessLookupError):  # it ended, which the next request says
-            os.sched_setaffinity(self.pid, processors)
+        self.link.beside = wanted
 
     def ask(self, op: Op, message: bytes = b"") -> bytes:
         """Send a request and wait for its reply.
@@ -261,37 +247,41 @@ class HookedGame:
     def post(self, op: Op, message: bytes = b"") -> None:
         """Send a request; `answer` has its reply."""
         self.require_alive()
-        if self._asked:  # a Ctrl-C left the last reply unread
-            self._receive()
-        if self._beside and self._served % _FOLLOW == 1:
-            self._come_to_caller()
-        self._channel.post(op, message)
-        self._asked = True
+        try:
+            self.link.post(op, message)
+        except EOFError:
+            self.mourn()
 
     def answer(self) -> bytes:
         """The reply to the last request; raises as `ask` does."""
         status, reply = self._receive()
         if status:
             raise MachineError(reply.decode(errors="replace"))
-        self._served += 1
-        if self._served % 4096 == 0:
-            self._program.trim(_MOST_LOG)
+        self.tidy()
         return reply
 
+    def tidy(self) -> None:
+        """Now and then, cut what it has said."""
+        if self.link.served % _TRIMMED == 0:
+            self._program.trim(_MOST_LOG)
+
     def _receive(self, timeout: float | None = None) -> tuple[int, bytes]:
+        received: tuple[int, bytes] | None = None
         try:
-            # It waits beside the game: the kernel would wake this thread on any processor that sleeps.
-            here = self._at if self._beside else -1
-            received: tuple[int, bytes] | None = self._channel.receive(timeout, here)
+            received = self.link.receive(timeout)
         except EOFError:
+            self.mourn()
+        if received is None:
+            raise TimeoutError
+        return received
+
+    def mourn(self) -> NoReturn:
+        """Raise `MachineCrashed` for a game of which the link says that it has ended."""
+        if self.crash is None:
             self._fate = self._program.obituary()
             self.crash = MachineCrashed(f"the game's process {self._fate}")
             self._free()
-            raise self.crash from None
-        if received is None:
-            raise TimeoutError
-        self._asked = False
-        return received
+        raise self.crash from None
 
     def require_alive(self) -> None:
         """Raise `MachineCrashed` once the game has ended or was closed."""
@@ -399,8 +389,3 @@ class HookedGame:
 
 def _addresses(reply: bytes) -> list[int]:
     return list(struct.unpack(f"<{len(reply) // 8}Q", reply))
-
-
-def _processor() -> int:
-    """The one that this thread runs on now."""
-    return int(_LIBC.sched_getcpu())

@@ -125,18 +125,23 @@ class LiveMachine(NativeMachine):
         """See `LockstepMachine.begin`."""
         if self.client is None:
             self._power_on()
-        self._begun = self._encode(masks, analog), frames
+        self._pressed, self._begun = self._encode(masks, analog), frames
 
     def finish(self) -> None:
         """See `LockstepMachine.finish`."""
-        inputs, frames = self._begun
-        for _ in range(frames):
+        inputs = self._pressed
+        for _ in range(self._begun):
             self._game.step(self._to_wire(inputs), 1)
             heard = inputs[:-PORT_SIZE] + from_wire(self._game.person()) if self.plays else inputs
             self._history.add(heard, 1)
             self.frame += 1
             if self.frame % _CHECKED == 0:
                 self._checkpoints.append((self.frame, self.hash()))
+
+    def hold(self, masks: NDArray[np.uint32], frames: int) -> None:
+        """See `LockstepMachine.hold`."""
+        self.begin(masks.tolist(), None, frames)
+        self.finish()
 
     def _reset(self) -> None:
         if self.client is None:

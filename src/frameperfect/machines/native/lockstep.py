@@ -14,11 +14,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from frameperfect.errors import StateMismatch, Unsupported
+from frameperfect._native import Lockstep
+from frameperfect.errors import MachineError, StateMismatch, Unsupported
 from frameperfect.machine import Analog, Machine
 from frameperfect.machines.native.blocks import domains_of, find_blocks
 from frameperfect.machines.native.history import History, seal, unseal
-from frameperfect.machines.native.hook import HookedGame, Measure, Op
+from frameperfect.machines.native.hook import HookedGame, Measure
 from frameperfect.memory import Span
 
 SLOTS = 72
@@ -46,7 +47,16 @@ class LockstepMachine(Machine):
         starts = self.domain_starts
         self.memory = {name: views[at : at + self.domains[name].size] for name, at in starts.items()}
         self._history = History(input_size)
-        self._begun = b"", 0  # the step under way
+        me = weakref.ref(self)  # else the two would keep each other
+
+        def encode(masks: tuple[int, ...]) -> tuple[bytes, bytes]:
+            machine = me()
+            assert machine is not None
+            inputs = machine._encode(masks, None)
+            return inputs, machine._to_wire(inputs)
+
+        self._steps = Lockstep(game.link, self._history, encode)
+        self._begun = 0  # frames of the step under way
         self._slots: OrderedDict[bytes, int] = OrderedDict()  # pasts that slots hold, the latest used last
 
     def _keep_power_on(self) -> None:
@@ -114,15 +124,39 @@ class LockstepMachine(Machine):
 
     def begin(self, masks: Sequence[int], analog: Analog, frames: int) -> None:
         """Start to play `frames`; `finish` waits until they are played, and nothing else may come between."""
-        inputs = self._encode(masks, analog)
-        self._game.post(Op.STEP, frames.to_bytes(4, "little") + self._to_wire(inputs))
-        self._begun = inputs, frames
+        self._begun = frames
+        game = self._game
+        try:
+            game.require_alive()
+            if analog is None:
+                self._steps.begin(masks, frames)
+            else:
+                inputs = self._encode(masks, analog)
+                self._steps.start(inputs, self._to_wire(inputs), frames)
+        except EOFError:
+            game.mourn()
 
     def finish(self) -> None:
         """Wait for what `begin` started."""
-        self._game.answer()
-        inputs, frames = self._begun
-        self._history.add(inputs, frames)
+        game = self._game
+        try:
+            self._played(self._steps.finish(), self._begun)
+        except EOFError:
+            game.mourn()
+
+    def hold(self, masks: NDArray[np.uint32], frames: int) -> None:
+        """`begin` and `finish`, for (ports,) masks."""
+        game = self._game
+        try:
+            game.require_alive()
+            self._played(self._steps.hold(masks, frames), frames)
+        except EOFError:
+            game.mourn()
+
+    def _played(self, refusal: bytes | None, frames: int) -> None:
+        if refusal is not None:
+            raise MachineError(refusal.decode(errors="replace"))
+        self._game.tidy()
         self.frame += frames
 
     def _reset(self) -> None:

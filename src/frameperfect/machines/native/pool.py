@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frameperfect.errors import MachineCrashed
-from frameperfect.machine import MachineSpec
+from frameperfect.machine import Machine, MachineSpec
 from frameperfect.machines.native.choice import open_game
 from frameperfect.machines.native.lockstep import LockstepMachine
 from frameperfect.pool import MachinePool, PoolSettings, describe_crashes
@@ -20,9 +20,10 @@ class NativePool(MachinePool):
     """
 
     def __init__(self, spec: MachineSpec, size: int, settings: PoolSettings) -> None:
-        self._waiting: list[tuple[int, LockstepMachine]] | None = None
+        self._waiting: list[tuple[int, LockstepMachine]] = []
         self._late: dict[int, str] = {}
-        self._runs: list[tuple[slice, slice]] = []
+        self._copies: dict[int, list[tuple[memoryview, memoryview]]] = {}
+        self._at_once = not settings.sticky and settings.video is None
 
         def opened() -> LockstepMachine:
             machine = open_game(spec)
@@ -32,32 +33,50 @@ class NativePool(MachinePool):
 
         super().__init__(opened, size, settings)
 
+    def step(self, masks: NDArray[np.uint32], active: NDArray[np.bool_] | None = None) -> None:
+        """See `Pool.step`."""
+        if self.size > 1 or active is not None or not self._at_once:
+            super().step(masks, active)
+            return
+        self._check(masks)
+        self.inputs[:] = masks
+        try:
+            _lockstep(self._seats[0].machine).hold(self.inputs[0, 0], self.settings.frame_skip)
+        except MachineCrashed as crash:
+            raise MachineCrashed(describe_crashes({0: str(crash)}), (0,)) from crash
+        self._gather(0)
+
     def send(self, masks: NDArray[np.uint32], active: NDArray[np.bool_] | None = None) -> None:
         """See `Pool.send`."""
         super().send(masks, active)
-        if self.settings.sticky or self.settings.video is not None:
+        if not self._at_once:
             return
-        self._waiting, self._late = [], {}
+        self._late = {}
+        frames = self.settings.frame_skip
         for index, ports in enumerate(masks.tolist()):
             if active is not None and not active[index]:
                 continue
-            machine = self._native(index)
+            machine = _lockstep(self._seats[index].machine)
             try:
-                machine.begin(ports, None, self.settings.frame_skip)
+                machine.begin(ports, None, frames)
             except MachineCrashed as crash:
                 self._late[index] = str(crash)
                 continue
-            self._seats[index].previous = tuple(ports)
-            self.inputs[index] = ports
             self._waiting.append((index, machine))
+        if active is None:
+            self.inputs[:] = masks[:, None]
+        else:
+            self.inputs[active] = masks[active, None]
 
     def recv(self) -> None:
         """See `Pool.recv`."""
-        if self._waiting is None:
+        if not self._at_once:
             super().recv()
             return
+        if self._masks is None:
+            raise RuntimeError("no step is under way: call send() before recv()")
         waiting, crashes = self._waiting, self._late
-        self._waiting, self._masks, self._active = None, None, None
+        self._waiting, self._masks, self._active = [], None, None
         for index, machine in waiting:
             try:
                 machine.finish()
@@ -68,24 +87,44 @@ class NativePool(MachinePool):
         if crashes:
             raise MachineCrashed(describe_crashes(crashes), tuple(sorted(crashes)))
 
+    def save(self, index: int) -> bytes:
+        """See `Pool.save`."""
+        if self._at_once:
+            self._seats[index].previous = tuple(self.inputs[index, -1].tolist())
+        return super().save(index)
+
+    def replace(self, index: int) -> None:
+        """See `Pool.replace`."""
+        self._copies.pop(index, None)
+        super().replace(index)
+
+    def close(self) -> None:
+        """See `Pool.close`."""
+        self._copies.clear()
+        super().close()
+
     def _gather(self, index: int) -> None:
-        # All domains lie in one block, and all spans in the row: a few copies in the place of one a span.
-        machine = self._native(index)
-        for place, run in self._runs_of(machine):
-            self.rows[index, place] = machine.views[run]
+        copies = self._copies.get(index)
+        if copies is None:
+            copies = self._copies[index] = self._copies_of(index)
+        for to, source in copies:
+            to[:] = source
 
-    def _runs_of(self, machine: LockstepMachine) -> list[tuple[slice, slice]]:
-        """What lies side by side in the row and in the views: where here and where there."""
-        if not self._runs:
-            spans = (machine.place_of(span) for span in self.settings.spans)
-            places = np.concatenate([np.zeros(0, np.int64), *spans])
-            cuts = [0, *(np.flatnonzero(np.diff(places) != 1) + 1).tolist(), len(places)]
-            for first, end in itertools.pairwise(cuts):
-                begin = int(places[first]) if end > first else 0
-                self._runs.append((slice(first, end), slice(begin, begin + end - first)))
-        return self._runs
+    def _copies_of(self, index: int) -> list[tuple[memoryview, memoryview]]:
+        """Where a game's spans lie in its row and in its views: all domains lie in one block, and all spans
+        in the row, so that it is a few copies in the place of one a span.
+        """
+        machine, row = _lockstep(self._seats[index].machine), self.rows[index]
+        spans = (machine.place_of(span) for span in self.settings.spans)
+        places = np.concatenate([np.zeros(0, np.int64), *spans])
+        cuts = [0, *(np.flatnonzero(np.diff(places) != 1) + 1).tolist(), len(places)]
+        copies = []
+        for first, end in itertools.pairwise(cuts):
+            begin = int(places[first]) if end > first else 0
+            copies.append((row[first:end].data, machine.views[begin : begin + end - first].data))
+        return copies
 
-    def _native(self, index: int) -> LockstepMachine:
-        machine = self._seats[index].machine
-        assert isinstance(machine, LockstepMachine)
-        return machine
+
+def _lockstep(machine: Machine) -> LockstepMachine:
+    assert isinstance(machine, LockstepMachine)
+    return machine

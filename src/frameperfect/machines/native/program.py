@@ -91,6 +91,7 @@ def command(
         "conn_timeout": "1000",
         "sv_inactivekick": "0",
         "sv_kill_delay": "0",
+        "sv_rescue": "0",  # Debian's own settings have it on: a copy of each player at each tick
         "sv_vote_kick": "0",
         **other,
     }

@@ -161,7 +161,11 @@ class SdlMachine(LockstepMachine):
         except BaseException:
             self.close()
             raise
-        self._drawing = self._looked
+        self._draw(self._looked)
+
+    def _draw(self, wanted: bool) -> None:
+        self._drawing = wanted
+        self._steps.forget()  # what it is told says so
 
     def play(self, buttons: str = "", frames: int = 1) -> None:
         """Frames before the first moment, which no history holds."""
@@ -190,7 +194,8 @@ class SdlMachine(LockstepMachine):
     def _screen(self) -> NDArray[np.uint8]:
         # Drawing takes most of a frame's time, so nothing is drawn until somebody looks for the first time.
         if not self._looked:
-            self._looked = self._drawing = True
+            self._looked = True
+            self._draw(True)
             self._slots.clear()  # they hold moments that were not drawn
             if not self._told()[1]:
                 self._replay(self._history.pack())
