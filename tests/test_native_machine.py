@@ -14,14 +14,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from frameperfect.errors import MachineError, StateMismatch, Unsupported
 from frameperfect.machine import Capability, MachineSpec, PortInput, open_machine, seal_state
 from frameperfect.machines.native import NativePool, lockstep, places, program
 from frameperfect.machines.native.controls import PLAYER, encode, to_wire
-from frameperfect.machines.native.history import seal
+from frameperfect.machines.native.history import History, seal
 from frameperfect.machines.native.hook import RECORD_SIZE, WATCHED_AT, Watch
 from frameperfect.machines.native.machine import NativeMachine
+from frameperfect.memory import Span
 from frameperfect.pool import PoolSettings
 from frameperfect.testing import check_machine
 from tests.components import need_program
@@ -301,6 +304,71 @@ def test_the_build_id_is_the_linker_s(tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     plain.write_bytes(b"no ELF")
     assert program.build_id(plain) == hashlib.sha1(b"no ELF").hexdigest()
+
+
+@given(
+    runs=st.lists(st.tuples(st.sampled_from([b"abc", b"abd", b"xyz"]), st.integers(1, 1 << 31)), max_size=12),
+    cut=st.integers(0, 12),
+)
+@settings(max_examples=100, deadline=None)
+def test_equal_pasts_are_equal_bytes_however_they_were_added(runs: list[tuple[bytes, int]], cut: int) -> None:
+    whole, parts = History(3), History(3)
+    for inputs, frames in runs:
+        whole.add(inputs, frames)
+        parts.add(inputs, frames // 2)
+        parts.add(inputs, frames - frames // 2)
+    expected: list[tuple[bytes, int]] = []
+    for inputs, frames in runs:
+        fits = expected and expected[-1][0] == inputs and expected[-1][1] + frames < 1 << 32
+        held = expected.pop()[1] + frames if fits else frames
+        expected.append((inputs, held))
+    packed = whole.pack()
+    assert whole.runs(packed) == expected
+    if sum(frames for _, frames in runs) < 1 << 32:
+        assert parts.pack() == packed
+    again = History(3)
+    for inputs, frames in runs[:cut]:
+        again.add(inputs, frames)
+    early = again.pack()
+    again.unpack(b"")
+    assert again.pack() == b""
+    again.unpack(early)
+    for inputs, frames in runs[cut:]:
+        again.add(inputs, frames)
+    assert again.pack() == packed
+    with pytest.raises(ValueError):
+        again.unpack(packed + b"?")
+    with pytest.raises(ValueError):
+        again.add(b"four", 1)
+
+
+def test_a_pool_of_one_steps_as_send_and_recv_do_and_its_states_agree() -> None:
+    rng = np.random.default_rng(0)
+    masks = rng.integers(1 << 5, size=(40, 1, 2)).astype(np.uint32)
+    seen, states = [], []
+    for at_once in (True, False):
+        chosen = PoolSettings(frame_skip=2, spans=(Span("players", 0, 320), Span("server", 0, 8)))
+        with contextlib.closing(NativePool(spec(players=2), 1, chosen)) as pool:
+            pool.reset([0], [None], [0])
+            rows = []
+            for pressed in masks:
+                if at_once:
+                    pool.step(pressed)
+                else:
+                    pool.send(pressed)
+                    with pytest.raises(RuntimeError, match="under way"):
+                        pool.send(pressed)
+                    pool.recv()
+                rows.append(pool.rows.copy())
+                assert pool.inputs.tolist() == [[pressed[0].tolist()] * 2]
+            with pytest.raises(ValueError, match="masks are"):
+                pool.step(np.zeros((2, 2), np.uint32))
+            seen.append(np.array(rows))
+            states.append(pool.save(0))
+            pool.restore(0, states[0])
+            assert (pool.rows == rows[-1]).all() and pool.machine(0).frame == 80
+    assert (seen[0] == seen[1]).all() and states[0] == states[1]
+    assert len(np.unique(seen[0])) > 10
 
 
 # -- processors --------------------------------------------------------------------------------------------

@@ -107,6 +107,73 @@ def test_an_episode_goes_on_from_a_saved_state_as_it_went_on_before(steps: list[
     assert futures[0] == futures[1]
 
 
+class _Odd:
+    """A script: a step to an odd x pays 5 and ends."""
+
+    def begin(self, values: dict[str, int | float]) -> None:
+        self._begun = values["x"]
+
+    def step(self, values: dict[str, int | float]) -> tuple[float | None, bool | None]:
+        odd = values["x"] % 2 == 1
+        return (5.0, True) if odd else (None, None)
+
+    def values(self) -> dict[str, int | float]:
+        return {"begun": self._begun}
+
+    def save(self) -> dict[str, object]:
+        return {}
+
+    def restore(self, state: dict[str, object]) -> None:
+        pass
+
+
+@pytest.mark.parametrize("how", ["plain", "features", "script"])
+@given(data=st.data(), late=st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_players_of_one_machine_are_told_by_name_what_a_batch_is_told(
+    how: str, data: st.DataObject, late: bool
+) -> None:
+    more: dict[str, object] = {}
+    if how == "features":
+        more = {"functions": {"died": lambda view: np.stack([view["x"], view.prev["x"]], 1)}}
+    if how == "script":
+        more = {"script": _Odd}
+    rules, count = make(**more), 3
+    batch, other = rules.batch(count), rules.batch(count)
+    memory = np.zeros(32, np.uint8)
+    place = st.lists(st.integers(0, 31), min_size=4, max_size=4)
+    turn = np.array(data.draw(st.lists(place, min_size=3, max_size=3)))
+    names = ["a", "b", "c"]
+    players = other.players(memory, turn, names)
+    for one in (batch, other):
+        one.begin(memory[turn], np.ones(count, bool))
+    playing = data.draw(st.lists(st.integers(0, 2), unique=True))
+    players.seat(playing)
+    for _ in range(3):
+        memory[:] = np.frombuffer(data.draw(st.binary(min_size=32, max_size=32)), np.uint8)
+        paid, ended, cut = batch.step(memory[turn])
+        told = players.step(late)
+        features = batch.features()
+        for part, wanted in zip(told, (features, paid, ended, cut | ~ended if late else cut), strict=False):
+            assert {name: np.asarray(value).tolist() for name, value in part.items()} == {
+                names[i]: wanted[i].tolist() for i in playing
+            }
+        facts = {names[i]: batch.one(i) | {"success": bool(batch.success[i])} for i in playing}
+        assert told[4] == facts
+        over = [bool(ended[i] or cut[i] or late) for i in playing]
+        assert (players.won, players.over) == (any(batch.success[playing]), any(over))
+
+
+def test_players_must_fit_their_machine() -> None:
+    batch = make().batch(2)
+    memory, turn = np.zeros(8, np.uint8), np.arange(8).reshape(2, 4)
+    for wrong, names in ((turn + 1, "ab"), (turn - 1, "ab"), (turn, "abc"), (turn[:, :3].copy(), "ab")):
+        with pytest.raises((IndexError, ValueError)):
+            batch.players(memory, wrong, list(names))
+    with pytest.raises(IndexError, match="no such player"):
+        batch.players(memory, turn, ["a", "b"]).seat([2])
+
+
 def test_python_features_stand_beside_expressions() -> None:
     def corners(view: View) -> np.ndarray:
         return np.stack([view["x"], view["x"] - view.prev["x"]], axis=1)

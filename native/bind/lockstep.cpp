@@ -132,7 +132,6 @@ void bind_lockstep(nb::module_& m) {
       .def("watch", &Link::watch, "pid"_a, "The game's process: waits end when it has ended.")
       .def_prop_rw("beside", &Link::beside, &Link::set_beside,
                    "Whether the game runs on its caller's processor.")
-      .def_prop_ro("served", &Link::served, "Replies so far.")
       .def(
           "post", [](Link& link, uint32_t code, nb::bytes bytes) { post(link, code, view_of(bytes)); },
           "code"_a, "message"_a, "Send a request.")

@@ -79,10 +79,13 @@ struct Shown {
     char kind;
   };
   std::vector<One> all;
+  nb::dict blank;  // with all names: a copy of it need not grow while it is filled
 };
 
-nb::dict facts(Episodes& episodes, const Shown& names, size_t environment) {
-  nb::dict found;
+// `blank` has the names, and perhaps more.
+nb::dict facts(Episodes& episodes, const Shown& names, const nb::dict& blank, size_t environment) {
+  auto found = nb::steal<nb::dict>(PyDict_Copy(blank.ptr()));
+  if (!found) nb::raise_python_error();
   for (const Shown::One& one : names.all) {
     if (one.number >= episodes.program().registers) throw nb::index_error("no such register");
     found[one.name] = number(episodes.at(one.number)[environment], one.kind);
@@ -129,6 +132,8 @@ class Players {
     empty_ = numpy.attr("empty");
     shape_ = nb::make_tuple(episodes.count(), episodes.program().feature_registers.size());
     float32_ = numpy.attr("float32");
+    blank_ = nb::steal<nb::dict>(PyDict_Copy(shown.blank.ptr()));
+    blank_[success_] = false;
   }
 
   // The players that are told of from now on.
@@ -142,7 +147,7 @@ class Players {
   nb::tuple step(bool late) {
     for (size_t k = 0; k < rows_.size(); k++) rows_[k] = memory_.data()[turn_[k]];
     episodes_.step(rows_.data(), stride_);
-    if (!scripted_.is_none()) scripted_();
+    const nb::object added = scripted_.is_none() ? nb::none() : scripted_();
     const Program& p = episodes_.program();
     const nb::object seen = features();
     const Value *reward = episodes_.at(p.reward), *terminated = episodes_.at(p.terminated),
@@ -159,7 +164,8 @@ class Players {
       rewards[name] = reward[i].real;
       ends[name] = end;
       cuts[name] = cut;
-      nb::dict info = facts(episodes_, shown_, i);
+      nb::dict info = facts(episodes_, shown_, blank_, i);
+      if (!added.is_none()) info.update(nb::cast<nb::dict>(added[i]));
       info[success_] = reached;
       infos[name] = info;
     }
@@ -187,6 +193,7 @@ class Players {
   const Shown& shown_;
   nb::object scripted_, look_, empty_, shape_, float32_;
   const nb::object success_ = nb::str("success");
+  nb::dict blank_;
   std::vector<nb::object> names_;
   std::vector<size_t> playing_;
 };
@@ -201,7 +208,10 @@ void bind_rules(nb::module_& m) {
           "__init__",
           [](Shown* self, const Names& names) {
             new (self) Shown;
-            for (const auto& [name, number, kind] : names) self->all.push_back({name, number, kind.at(0)});
+            for (const auto& [name, number, kind] : names) {
+              self->all.push_back({name, number, kind.at(0)});
+              self->blank[name] = nb::none();
+            }
           },
           "names"_a);
   nb::class_<Program>(m, "RuleProgram", "Rules compiled by frameperfect.game.program.")
@@ -283,7 +293,7 @@ void bind_rules(nb::module_& m) {
           "read",
           [](Episodes& self, const Shown& names, size_t environment) {
             if (environment >= self.count()) throw nb::index_error("no such environment");
-            return facts(self, names, environment);
+            return facts(self, names, names.blank, environment);
           },
           "names"_a, "environment"_a, "The values of named registers.")
       .def_prop_ro(

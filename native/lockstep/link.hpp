@@ -48,6 +48,7 @@ class Link {
   void set_beside(bool wanted) {
     beside_ = wanted;
     at_ = -1;
+    alone_ = 0;
     cpu_set_t anywhere;
     if (sched_getaffinity(0, sizeof(anywhere), &anywhere) == 0) run_on(anywhere);
   }
@@ -56,7 +57,7 @@ class Link {
   bool reply_is_due() const { return due_; }
 
   void post(uint32_t code, std::span<const uint8_t> bytes) {
-    if (beside_ && served_ % kFollow == 1) follow();
+    if (beside_ && alone_-- == 0) follow();
     channel_.post(code, bytes);
     due_ = true;
   }
@@ -74,17 +75,14 @@ class Link {
   // The reply that is there; its bytes are valid until the next request.
   channel::Message take() {
     due_ = false;
-    ++served_;
     return channel_.take();
   }
 
-  uint64_t served() const { return served_; }
-
  private:
-  static constexpr uint64_t kFollow =
-      256;  // replies after which the game follows: callers are moved at times
+  static constexpr int kFollow = 256;  // requests after which the game follows: callers are moved at times
 
   void follow() {
+    alone_ = kFollow;
     const int here = sched_getcpu();
     if (here == at_ || here < 0 || here >= CPU_SETSIZE) return;
     at_ = here;
@@ -94,15 +92,14 @@ class Link {
     run_on(one);
   }
   void run_on(const cpu_set_t& processors) {
-    if (game_ > 0)
-      sched_setaffinity(game_, sizeof(processors), &processors);  // it may have ended: `wait` says
+    if (game_ > 0) sched_setaffinity(game_, sizeof(processors), &processors);  // an ended one: `wait` says
   }
 
   channel::Channel& channel_;
   pid_t game_ = -1;
   bool beside_ = true, due_ = false;
-  int at_ = -1;  // the processor that both are on, where they are
-  uint64_t served_ = 0;
+  int at_ = -1;    // the processor that both are on, where they are
+  int alone_ = 1;  // requests until the game follows its caller; the first comes while it starts
 };
 
 }  // namespace frameperfect::lockstep

@@ -217,8 +217,17 @@ void a_player_joins_speaks_and_answers_for_what_it_heard() {
   player.speak(input, 0);
   said = next_of(player);
   CHECK(said->sequence == -1 && said->content[0] == (wire::kInput << 1 | 1));
+  const auto acknowledged = [](const auto& heard) {
+    Reader reader(heard->content);
+    reader.integer();
+    return reader.integer();
+  };
+  CHECK(acknowledged(said) == 1);  // a snapshot that is gone: the server makes few from now on
   player.speak(input, 0);
   CHECK(!player.has_next());  // nothing new
+  input.word[0] = 1;
+  player.speak(input, 0);
+  CHECK(acknowledged(next_of(player)) == -1);
   player.speak(input, 2'000'000'000);
   CHECK(next_of(player)->content[0] == wire::kKeepAlive);
   int expected = 0;
@@ -318,7 +327,9 @@ void rays_end_where_small_steps_do() {
     const Map map = random_map(random, false);
     const Grid grid(map.collision());
     const auto up_to = [&](float most) { return static_cast<float>(random() % 10000) / 10000 * most; };
-    const float x = up_to(32.0f * map.width), y = up_to(32.0f * map.height), angle = up_to(6.2831853f);
+    const float out = random() % 4 == 0 ? 3000 : 0;  // outside of the map its edge goes on
+    const float x = up_to(32.0f * map.width + 2 * out) - out, y = up_to(32.0f * map.height + 2 * out) - out;
+    const float angle = up_to(6.2831853f);
     const float dx = std::cos(angle), dy = std::sin(angle);
     float stepped = 0;
     while (stepped < 400 && !grid.solid(x + stepped * dx, y + stepped * dy)) stepped += 0.02f;

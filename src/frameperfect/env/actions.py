@@ -65,10 +65,9 @@ class _Discrete:
         raise EnvError(f"no action {action!r}; the actions are 0 to {len(self._rows) - 1}")
 
     def masks(self, actions: Sequence[Any]) -> list[int]:
-        masks = self._masks
         try:
             if min(actions, default=0) >= 0:
-                return [masks[action] for action in actions]
+                return list(map(self._masks.__getitem__, actions))
         except (IndexError, TypeError):
             pass
         return [int(self.single(action)[0, 0]) for action in actions]  # says which one is none

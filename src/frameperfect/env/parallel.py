@@ -116,15 +116,15 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, Any, Any]):  # type: ignore[misc]
         self.render_mode = None
         self.possible_agents = [f"player_{number}" for number in range(count)]
         self._number = {name: number for number, name in enumerate(self.possible_agents)}
+        self._masks = np.zeros((1, count), np.uint32)
+        self._pressed = self._masks[0].data
         self._players = self._episodes.players(pool.rows[0], self._turn, self.possible_agents)
-        self._idle = [0] * count
         self._play([])
         box = (len(self._rules.features),)
         self.observation_spaces = {
             name: spaces.Box(-np.inf, np.inf, box, np.float32) for name in self.possible_agents
         }
         self.action_spaces = {name: _copy(setup.actions.space) for name in self.possible_agents}
-        self._masks = np.zeros((1, count), np.uint32)
         self._rng, _ = seeding.np_random(None)
         self._start = setup.starts[0]
         self._steps = 0
@@ -178,20 +178,14 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, Any, Any]):  # type: ignore[misc]
             EnvError: an agent has no action, or one that is not in its space.
         """
         try:
-            chosen = [actions[name] for name in self.agents]
+            chosen = list(map(actions.__getitem__, self.agents))
         except KeyError:
             name = next(name for name in self.agents if name not in actions)
             raise EnvError(f"no action for {name}; every agent of env.agents needs one") from None
-        pressed = self._setup.actions.masks(chosen)
-        if len(pressed) < len(self._idle):
-            every = self._idle.copy()
-            for number, mask in zip(self._playing, pressed, strict=True):
-                every[number] = mask
-            pressed = every
-        masks = self._masks
-        masks[0] = pressed
+        for number, mask in zip(self._playing, self._setup.actions.masks(chosen), strict=True):
+            self._pressed[number] = mask
         try:
-            self._pool.step(masks)
+            self._pool.step(self._masks)
         except MachineCrashed:
             return self._crashed()
         self._log.append()
@@ -217,6 +211,7 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, Any, Any]):  # type: ignore[misc]
         self.agents = agents
         self._playing = [self._number[name] for name in agents]
         self._players.seat(self._playing)
+        self._masks[:] = 0  # who is done presses nothing more
 
     def _observations(self) -> Observations:
         seen = self._episodes.features()

@@ -335,7 +335,7 @@ class BatchEpisode:
         scripted = self._script_players if self._scripts else None
         return RulePlayers(self._run, memory, turn, list(names), self._rules._shown, scripted, look)
 
-    def _script_players(self) -> None:
+    def _script_players(self) -> list[dict[str, int | float]]:
         reward, terminated = (
             self._state.real[self._program.reward],
             self._state.whole[self._program.terminated],
@@ -344,6 +344,7 @@ class BatchEpisode:
             scripted, ended = script.step(self._variables(i))
             reward[i] = reward[i] if scripted is None else scripted
             terminated[i] = terminated[i] if ended is None else ended
+        return [script.values() for script in self._scripts]
 
     def terms(self) -> dict[str, NDArray[np.float64]]:
         """What each term gave to the rewards of the last step: name to (N,)."""

@@ -41,8 +41,6 @@ _PACE = struct.Struct("<q")
 _PERSON_AT = 24
 """Where Status.person lies in the views."""
 _MOST_LOG = 1 << 20
-_TRIMMED = 4096
-"""Replies after which what the game says is cut."""
 
 
 class Op(enum.IntEnum):
@@ -257,13 +255,11 @@ class HookedGame:
         status, reply = self._receive()
         if status:
             raise MachineError(reply.decode(errors="replace"))
-        self.tidy()
         return reply
 
     def tidy(self) -> None:
-        """Now and then, cut what it has said."""
-        if self.link.served % _TRIMMED == 0:
-            self._program.trim(_MOST_LOG)
+        """Cut what it has said, to be done now and then."""
+        self._program.trim(_MOST_LOG)
 
     def _receive(self, timeout: float | None = None) -> tuple[int, bytes]:
         received: tuple[int, bytes] | None = None

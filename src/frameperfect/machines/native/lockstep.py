@@ -25,6 +25,8 @@ from frameperfect.memory import Span
 SLOTS = 72
 """States that a machine keeps in the game's process; the one unused longest makes room. More than two
 for each of go-explore's 32 lanes: what a lane has reached is still there when its turn comes again."""
+_TIDY = 4096
+"""Steps after which what the game has said is cut."""
 POWER_ON = 0
 """The slot that holds the machine's first moment."""
 
@@ -57,6 +59,7 @@ class LockstepMachine(Machine):
 
         self._steps = Lockstep(game.link, self._history, encode)
         self._begun = 0  # frames of the step under way
+        self._until_tidy = _TIDY
         self._slots: OrderedDict[bytes, int] = OrderedDict()  # pasts that slots hold, the latest used last
 
     def _keep_power_on(self) -> None:
@@ -138,26 +141,31 @@ class LockstepMachine(Machine):
 
     def finish(self) -> None:
         """Wait for what `begin` started."""
-        game = self._game
         try:
-            self._played(self._steps.finish(), self._begun)
+            refusal = self._steps.finish()
         except EOFError:
-            game.mourn()
+            self._game.mourn()
+        self._played(refusal, self._begun)
 
     def hold(self, masks: NDArray[np.uint32], frames: int) -> None:
         """`begin` and `finish`, for (ports,) masks."""
         game = self._game
+        if game.crash is not None:
+            raise game.crash
         try:
-            game.require_alive()
-            self._played(self._steps.hold(masks, frames), frames)
+            refusal = self._steps.hold(masks, frames)
         except EOFError:
             game.mourn()
+        self._played(refusal, frames)
 
     def _played(self, refusal: bytes | None, frames: int) -> None:
         if refusal is not None:
             raise MachineError(refusal.decode(errors="replace"))
-        self._game.tidy()
         self.frame += frames
+        self._until_tidy -= 1
+        if self._until_tidy <= 0:
+            self._until_tidy = _TIDY
+            self._game.tidy()
 
     def _reset(self) -> None:
         self._game.restore(POWER_ON)

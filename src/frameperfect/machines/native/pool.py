@@ -32,6 +32,7 @@ class NativePool(MachinePool):
             return machine
 
         super().__init__(opened, size, settings)
+        self._pressed = self.inputs[0, 0]
 
     def step(self, masks: NDArray[np.uint32], active: NDArray[np.bool_] | None = None) -> None:
         """See `Pool.step`."""
@@ -41,7 +42,7 @@ class NativePool(MachinePool):
         self._check(masks)
         self.inputs[:] = masks
         try:
-            _lockstep(self._seats[0].machine).hold(self.inputs[0, 0], self.settings.frame_skip)
+            _lockstep(self._seats[0].machine).hold(self._pressed, self.settings.frame_skip)
         except MachineCrashed as crash:
             raise MachineCrashed(describe_crashes({0: str(crash)}), (0,)) from crash
         self._gather(0)
