@@ -66,7 +66,7 @@ class _Discrete:
 
     def masks(self, actions: Sequence[Any]) -> list[int]:
         try:
-            if min(actions, default=0) >= 0:
+            if actions and min(actions) >= 0:
                 return list(map(self._masks.__getitem__, actions))
         except (IndexError, TypeError):
             pass
