@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import signal
+import socket
 import struct
 import time
 import zlib
@@ -369,6 +370,17 @@ def test_a_pool_of_one_steps_as_send_and_recv_do_and_its_states_agree() -> None:
             assert (pool.rows == rows[-1]).all() and pool.machine(0).frame == 80
     assert (seen[0] == seen[1]).all() and states[0] == states[1]
     assert len(np.unique(seen[0])) > 10
+
+
+def test_a_server_without_a_port_has_places_for_its_players_alone_and_keeps_no_copies_of_them() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    for options, places_there in (({}, "2"), ({"port": port}, "64")):
+        with NativeMachine(spec(players=2, **options)) as server:
+            words = Path(f"/proc/{server.pid}/cmdline").read_text().split("\0")
+            assert f'sv_max_clients "{places_there}"' in words and 'sv_rescue "0"' in words
+            assert server.memory["players"].reshape(-1, RECORD_SIZE)[:3, 52].tolist() == [1, 1, 0]
 
 
 # -- processors --------------------------------------------------------------------------------------------

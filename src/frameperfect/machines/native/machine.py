@@ -84,6 +84,8 @@ class NativeMachine(LockstepMachine):
     def _start(self, options: dict[str, str]) -> tuple[Fingerprint, Capability, HookedGame]:
         """A server of our own."""
         server = program.find_server(self.spec)
+        # It looks at all places for a player at each packet and tick, whoever is there.
+        room = {} if options["port"] else {"sv_max_clients": str(self.players)}
         map_file = program.find_map(options["map"])
         fingerprint = Fingerprint(
             backend="native",
@@ -93,7 +95,7 @@ class NativeMachine(LockstepMachine):
             settings=(("map", options["map"]), ("players", options["players"])),
         )
         game = HookedGame(
-            program.command(server, options["map"], options["port"], self._settings),
+            program.command(server, options["map"], options["port"], room | dict(self._settings)),
             self.players,
             network=bool(options["port"]),
             environment=program.ENVIRONMENT,
