@@ -5,11 +5,10 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 
-#include <algorithm>
-#include <chrono>
 #include <optional>
 #include <utility>
 
+#include "bind/await.hpp"
 #include "bind/bind.hpp"
 
 namespace nb = nanobind;
@@ -17,7 +16,6 @@ using frameperfect::channel::Channel;
 using frameperfect::channel::Mapping;
 using frameperfect::channel::Message;
 using frameperfect::channel::SharedMemory;
-using frameperfect::channel::Wait;
 
 namespace {
 
@@ -31,34 +29,11 @@ Bytes array_of(SharedMemory& memory) {
   return Bytes(size ? (*owner)->bytes() : nullptr, {size}, keep);
 }
 
-// How long a wait may go on before Python looks at its signals. One that reaches another thread, or comes
-// between two sleeps of this one, interrupts nothing here: it only leaves a mark that somebody must look at.
-constexpr double kSignalSeconds = 0.1;
-
 // The next message as (code, bytes); None after the timeout; EOFError when the other process has ended.
 std::optional<std::pair<uint32_t, nb::bytes>> receive(Channel& channel, std::optional<double> timeout) {
-  using Clock = std::chrono::steady_clock;
-  const auto start = Clock::now();
-  for (;;) {
-    double left = kSignalSeconds;
-    if (timeout)
-      left = std::min(left, *timeout - std::chrono::duration<double>(Clock::now() - start).count());
-    Wait result;
-    {
-      nb::gil_scoped_release release;
-      result = channel.wait(std::max(left, 0.0));
-    }
-    if (result == Wait::kReady) {
-      Message message = channel.take();
-      return std::pair{message.code, nb::bytes(message.bytes.data(), message.bytes.size())};
-    }
-    if (result == Wait::kPeerDied) {
-      PyErr_SetString(PyExc_EOFError, "the other process has ended");
-      throw nb::python_error();
-    }
-    if (PyErr_CheckSignals() != 0) throw nb::python_error();
-    if (left <= 0) return std::nullopt;
-  }
+  if (!await(channel, timeout)) return std::nullopt;
+  const Message message = channel.take();
+  return std::pair{message.code, nb::bytes(message.bytes.data(), message.bytes.size())};
 }
 
 }  // namespace

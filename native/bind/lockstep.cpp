@@ -5,14 +5,13 @@
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/vector.h>
 
-#include <algorithm>
-#include <chrono>
 #include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "bind/await.hpp"
 #include "bind/bind.hpp"
 #include "hook/protocol.hpp"
 #include "lockstep/history.hpp"
@@ -30,35 +29,6 @@ std::string_view view_of(const nb::bytes& bytes) { return {bytes.c_str(), bytes.
 nb::bytes bytes_of(std::string_view view) { return nb::bytes(view.data(), view.size()); }
 std::span<const uint8_t> span_of(std::string_view view) {
   return {reinterpret_cast<const uint8_t*>(view.data()), view.size()};
-}
-
-// How long a wait may go on before Python looks at its signals: one that comes between two sleeps of this
-// thread interrupts nothing here.
-constexpr double kSignalSeconds = 0.1;
-
-// Whether the reply came within `timeout`; EOFError when the game has ended.
-bool await(Link& link, std::optional<double> timeout) {
-  using Clock = std::chrono::steady_clock;
-  using channel::Wait;
-  if (link.ready()) return true;
-  const auto start = Clock::now();
-  for (;;) {
-    double left = kSignalSeconds;
-    if (timeout)
-      left = std::min(left, *timeout - std::chrono::duration<double>(Clock::now() - start).count());
-    Wait result;
-    {
-      nb::gil_scoped_release release;
-      result = link.wait(std::max(left, 0.0));
-    }
-    if (result == Wait::kReady) return true;
-    if (result == Wait::kPeerDied) {
-      PyErr_SetString(PyExc_EOFError, "the game has ended");
-      throw nb::python_error();
-    }
-    if (PyErr_CheckSignals() != 0) throw nb::python_error();
-    if (left <= 0) return false;
-  }
 }
 
 void post(Link& link, uint32_t code, std::string_view bytes) {
