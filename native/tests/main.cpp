@@ -358,6 +358,8 @@ int main(int argc, char** argv) {
   RUN(any_memory_is_scanned_inside_its_bounds)
   RUN(two_threads_take_turns)
   RUN(a_process_answers_until_it_dies)
+  RUN(a_link_brings_its_game_to_the_callers_processor_and_lets_it_go)
+  RUN(a_past_is_what_was_added_to_it)
   std::printf("all passed\n");
   return 0;
 }
