@@ -40,7 +40,9 @@ PATH="$PATH:/usr/games" command -v DDNet-Server >/dev/null || install ddnet-serv
 # disk, for those who want them and for CI. Each by itself; without one, its tests are skipped.
 if [ "${CI:-}" = true ] || [ "${1:-}" = --games ]; then
   PATH="$PATH:/usr/games" command -v supertux2 >/dev/null || install supertux
-  PATH="$PATH:/usr/games" command -v DDNet >/dev/null || install ddnet xvfb libxtst6
+  PATH="$PATH:/usr/games" command -v DDNet >/dev/null || install ddnet
+  command -v Xvfb >/dev/null || install xvfb  # a display for its client's tests
+  ldconfig -p 2>/dev/null | grep -q libXtst.so.6 || install libxtst6
   { command -v wine64 || command -v wine || [ -e /usr/lib/wine/wine64 ]; } >/dev/null || install wine64
   command -v x86_64-w64-mingw32-g++ >/dev/null || install g++-mingw-w64-x86-64
 fi
