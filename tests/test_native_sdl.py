@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import subprocess
 from collections.abc import Iterator
@@ -15,12 +16,13 @@ import frameperfect
 from frameperfect.errors import MachineError, MissingComponent, Unsupported
 from frameperfect.game import load_game
 from frameperfect.machine import Capability, Machine, MachineSpec, PortInput, open_machine
-from frameperfect.machines.native import supertux
+from frameperfect.machines.native import NativePool, supertux
 from frameperfect.machines.native.folder import own_folder
 from frameperfect.machines.native.keys import Keys
 from frameperfect.machines.native.sdl import SdlMachine
-from frameperfect.memory import Block
+from frameperfect.memory import Block, Span
 from frameperfect.movie import load_movie, save_movie
+from frameperfect.pool import PoolSettings
 from frameperfect.testing import check_machine
 from tests.components import need_program
 from tests.displays import virtual_display
@@ -328,6 +330,23 @@ def test_a_game_that_ends_by_itself_waits_for_a_reset(program: Path) -> None:
         machine.reset()
         machine.advance("Right", 10)
         assert not machine.ended and told(machine)["frames"] == 10
+
+
+def test_a_pool_reads_the_game_that_began_anew_not_the_one_that_ended(program: Path) -> None:
+    with open_square(program, "renderer", "poll", frames="20") as machine:
+        square = machine.spec
+    settings = PoolSettings(frame_skip=2, spans=(Span("state", 0, 48),))
+    with contextlib.closing(NativePool(square, 1, settings)) as pool:
+        for _ in range(3):
+            pool.reset([0], [None], [0])
+            machine = pool.machine(0)
+            assert isinstance(machine, SdlMachine) and not machine.ended
+            rows = []
+            for _ in range(15):
+                pool.step(np.full((1, 1), machine.controllers[0].mask("Right"), np.uint32))
+                assert pool.rows[0].tobytes() == machine.memory["state"].tobytes()
+                rows.append(pool.rows[0].tobytes())
+            assert machine.ended and len(set(rows)) > 5
 
 
 def test_a_game_on_a_display_is_read_by_opengl_and_has_no_states(

@@ -79,7 +79,6 @@ struct Column {
   enum class Load : uint8_t { kGeneral, k8, k16, k32, k64 };
   Load load() const;
 
-  Value read(const uint8_t* row) const { return shown(raw(row)); }
   uint64_t raw(const uint8_t* row) const;  // the bytes as a number, without its sign
   Value shown(uint64_t raw) const;
 };

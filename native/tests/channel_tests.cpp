@@ -48,6 +48,16 @@ void serve(Channel worker, uint8_t* beside) {
   }
 }
 
+// In another process, whose number is returned.
+pid_t serve_elsewhere(const Channel& host) {
+  const pid_t child = fork();
+  if (child == 0) {
+    serve(Channel::attach(dup(host.fd())), nullptr);
+    _exit(0);
+  }
+  return child;
+}
+
 }  // namespace
 
 // What lies in other memory is ordered by the messages, too: `beside` has no lock of its own.
@@ -69,11 +79,7 @@ void two_threads_take_turns() {
 
 void a_process_answers_until_it_dies() {
   Channel host = Channel::create();
-  const pid_t child = fork();
-  if (child == 0) {
-    serve(Channel::attach(dup(host.fd())), nullptr);
-    _exit(0);
-  }
+  const pid_t child = serve_elsewhere(host);
   host.watch(child);
   for (size_t size : {size_t{0}, size_t{1}, size_t{100'000}, size_t{3'000'000}, size_t{5}}) {
     host.post(1, message(size, 7));
@@ -91,11 +97,7 @@ void a_process_answers_until_it_dies() {
 
 void a_link_brings_its_game_to_the_callers_processor_and_lets_it_go() {
   Channel host = Channel::create();
-  const pid_t child = fork();
-  if (child == 0) {
-    serve(Channel::attach(dup(host.fd())), nullptr);
-    _exit(0);
-  }
+  const pid_t child = serve_elsewhere(host);
   cpu_set_t ours, theirs;
   CHECK(sched_getaffinity(0, sizeof(ours), &ours) == 0);
   frameperfect::lockstep::Link link(host);

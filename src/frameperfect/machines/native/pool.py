@@ -22,7 +22,7 @@ class NativePool(MachinePool):
     def __init__(self, spec: MachineSpec, size: int, settings: PoolSettings) -> None:
         self._waiting: list[tuple[int, LockstepMachine]] = []
         self._late: dict[int, str] = {}
-        self._copies: dict[int, list[tuple[memoryview, memoryview]]] = {}
+        self._copies: dict[int, tuple[NDArray[np.uint8], list[tuple[memoryview, memoryview]]]] = {}
         self._at_once = not settings.sticky and settings.video is None
 
         def opened() -> LockstepMachine:
@@ -105,10 +105,11 @@ class NativePool(MachinePool):
         super().close()
 
     def _gather(self, index: int) -> None:
-        copies = self._copies.get(index)
-        if copies is None:
-            copies = self._copies[index] = self._copies_of(index)
-        for to, source in copies:
+        views = _lockstep(self._seats[index].machine).views
+        known = self._copies.get(index)
+        if known is None or known[0] is not views:  # a game that came to its own end began anew elsewhere
+            known = self._copies[index] = views, self._copies_of(index)
+        for to, source in known[1]:
             to[:] = source
 
     def _copies_of(self, index: int) -> list[tuple[memoryview, memoryview]]:
